@@ -1,0 +1,6 @@
+std = "lua54"
+max_line_length = 120
+exclude_files = { "build" }
+
+files["spec"] = { std = "+busted" }
+files["lua/types"] = { ignore = { "21[123]" } } -- stubs: arguments and fields are there to be read

@@ -1,0 +1,17 @@
+/* embedded.h: the Lua library as the build made it part of the binary. */
+#ifndef MU_EMBEDDED_H
+#define MU_EMBEDDED_H
+
+#include <stddef.h>
+
+typedef struct {
+  const char *name; /* for require: "muster.group" */
+  const char *path; /* below lua/: "muster/group.lua" */
+  const unsigned char *code;
+  size_t size;
+} mu_embedded_module;
+
+/* All modules; the last has no name. Generated. */
+extern const mu_embedded_module mu_embedded[];
+
+#endif

@@ -1,0 +1,146 @@
+#include "bind/bind.h"
+#include "sched/join.h"
+
+static mu_join *check_group(lua_State *L) { return mu_check_object(L, 1); }
+
+static void left_open(mu_sched *s, mu_scope *sc) {
+  static const char text[] = "muster: warning: a group was left open when its task ended, and its tasks are cancelled; "
+                             "write: local g <close> = async.group()\n";
+  if (s->closed) return;
+  s->hooks.report(s->hooks.data, text, sizeof text - 1);
+  mu_join *j = mu_container(sc, mu_join, scope);
+  j->open = false;
+  mu_join_cancel(s, j);
+}
+
+static int group(lua_State *L) {
+  mu_sched *s = mu_self(L);
+  static const char *const names[] = {"limit", NULL};
+  mu_task *t = mu_enter(L, s, "group");
+  mu_check_options(L, 1, names);
+  uint32_t limit = UINT32_MAX;
+  if (!lua_isnoneornil(L, 1) && lua_getfield(L, 1, "limit") != LUA_TNIL)
+    limit = (uint32_t)mu_check_count(L, -1, 1, "limit");
+  lua_newtable(L);
+  mu_join *j = mu_join_new(L, s, 0, limit, MU_JOIN_GROUP | MU_JOIN_FAIL_FAST, true);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  mu_scope_init(&j->scope, -1, false);
+  j->scope.abandoned = left_open;
+  lua_pushvalue(L, -1);
+  j->scope.anchor = mu_anchor(s, L);
+  mu_scope_open(s, &j->scope, t); /* has no deadline, so cannot fail */
+  return 1;
+}
+
+/* group, function or task, arguments -> task */
+static int group_spawn(lua_State *L) {
+  mu_sched *s = mu_self(L);
+  mu_join *j = check_group(L);
+  if (!j->open) return luaL_error(L, "group:spawn: the group is closed");
+  mu_task *t = mu_totask(L, s, 2);
+  if (!t) {
+    luaL_argexpected(L, lua_isfunction(L, 2), 2, "function or task");
+    t = mu_task_new(L, s, lua_gettop(L) - 2, NULL);
+  }
+  luaL_argcheck(L, t != s->current, 2, "the running task cannot join its own group");
+  lua_pushvalue(L, 2);
+  mu_join_add(L, s, j, 1);
+  lua_settop(L, 2);
+  return 1;
+}
+
+static int group_cancel(lua_State *L) {
+  mu_join_cancel(mu_self(L), check_group(L));
+  return 0;
+}
+
+/* ---- leaving ---- */
+
+/* Appends the value on top of L to the list at index. */
+static void append(lua_State *L, int list) { lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1); }
+
+static void append_failures(lua_State *L, mu_join *j, int list) {
+  lua_getiuservalue(L, 1, 1);
+  int items = lua_gettop(L);
+  for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
+    lua_rawgeti(L, items, index);
+    mu_task_push_results(L, lua_touserdata(L, -1), -1);
+    append(L, list);
+  }
+  lua_pop(L, 1);
+}
+
+/* Stack: group, error of the body or nil. Raises {kind="group", errors={the body's, the tasks'…}}. */
+static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
+  lua_newtable(L);
+  int list = lua_gettop(L);
+  if (body_counts) {
+    lua_pushvalue(L, 2);
+    append(L, list);
+  }
+  append_failures(L, j, list);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  lua_rawgeti(L, list, 1);
+  const char *first = luaL_tolstring(L, -1, NULL);
+  if (n == 1) mu_push_error(L, "group", "an error in a group: %s", first);
+  else mu_push_error(L, "group", "%I errors in a group, the first: %s", (LUAI_UACINT)n, first);
+  lua_pushvalue(L, list);
+  lua_setfield(L, -2, "errors");
+  return lua_error(L);
+}
+
+/* Stack: group, error or nil. */
+static int all_ended(lua_State *L, int status, lua_KContext ctx) {
+  mu_sched *s = mu_self(L);
+  mu_join *j = lua_touserdata(L, 1);
+  mu_task *t = s->current;
+  (void)status, (void)ctx;
+  mu_unpark_quietly(s, t);
+  bool failed = !lua_isnil(L, 2);
+  bool secondary = failed && (mu_scope_owns(L, s, &j->scope, 2) || mu_is_error(L, 2, "cancelled"));
+  mu_scope_close(s, &j->scope);
+  if (j->failed) return raise_group_error(L, j, failed && !secondary);
+  if (!failed && t->run.flags & MU_RAISE) mu_task_raise(L, s, t);
+  return 0;
+}
+
+/* group, error or nil: waits for the tasks; an error, or a cancellation, cancels them first. */
+static int group_close(lua_State *L) {
+  mu_sched *s = mu_self(L);
+  mu_join *j = check_group(L);
+  lua_settop(L, 2);
+  j->open = false;
+  if (s->closed || !j->scope.deadline.op.task) return 0;
+  mu_task *t = mu_enter_shielded(L, s, "group:close");
+  luaL_argcheck(L, t == j->scope.deadline.op.task, 1, "a group is closed by the task that made it");
+  bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE;
+  if (cancel) mu_join_cancel(s, j);
+  return cancel ? mu_join_drain(L, s, t, j, all_ended) : mu_join_wait(L, s, t, j, all_ended);
+}
+
+static int group_close_method(lua_State *L) {
+  lua_settop(L, 1);
+  return group_close(L);
+}
+
+static int group_waited(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  mu_unpark(L, mu_self(L));
+  return 0;
+}
+
+static int group_wait(lua_State *L) {
+  mu_sched *s = mu_self(L);
+  mu_join *j = check_group(L);
+  return mu_join_wait(L, s, mu_enter(L, s, "group:wait"), j, group_waited);
+}
+
+void mu_bind_group(lua_State *L, int s) {
+  static const luaL_Reg methods[] = {{"spawn", group_spawn},        {"cancel", group_cancel},
+                                     {"close", group_close_method}, {"wait", group_wait},
+                                     {"__close", group_close},      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"group", group}, {NULL, NULL}};
+  mu_class(L, s, "group", methods);
+  mu_constructors(L, s, functions);
+}

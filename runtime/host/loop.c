@@ -1,0 +1,138 @@
+#include "host/loop.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { LONGEST_WAIT_MS = 1000 * 60 * 60 * 24 };
+
+/* ---- posts ---- */
+
+static mu_post *take_posts(mu_loop *l) {
+  uv_mutex_lock(&l->lock);
+  mu_post *first = l->posts;
+  l->posts = NULL;
+  l->last_post = &l->posts;
+  uv_mutex_unlock(&l->lock);
+  return first;
+}
+
+static void run_posts(mu_loop *l) {
+  for (mu_post *p = take_posts(l), *next; p; p = next) {
+    next = p->next;
+    p->fn(l->owner, p->data);
+    free(p);
+  }
+}
+
+static void on_wakeup(uv_async_t *handle) { run_posts(handle->data); }
+
+bool mu_loop_post(mu_loop *l, void (*fn)(void *owner, void *data), void *data) {
+  mu_post *p = malloc(sizeof *p);
+  if (!p) return false;
+  *p = (mu_post){NULL, fn, data};
+  uv_mutex_lock(&l->lock);
+  *l->last_post = p;
+  l->last_post = &p->next;
+  uv_mutex_unlock(&l->lock);
+  mu_loop_wake(l);
+  return true;
+}
+
+void mu_loop_wake(mu_loop *l) { uv_async_send(&l->wakeup); }
+
+/* ---- set-up and tear-down ---- */
+
+int mu_loop_init(mu_loop *l, void *owner) {
+  *l = (mu_loop){.owner = owner};
+  l->last_post = &l->posts;
+  int rc = uv_mutex_init(&l->lock);
+  if (rc) return rc;
+  if ((rc = uv_loop_init(&l->uv))) goto no_loop;
+  if ((rc = uv_async_init(&l->uv, &l->wakeup, on_wakeup))) goto no_wakeup;
+  uv_timer_init(&l->uv, &l->timer); /* cannot fail */
+  l->wakeup.data = l;
+  uv_unref((uv_handle_t *)&l->wakeup);
+  return 0;
+no_wakeup:
+  uv_loop_close(&l->uv);
+no_loop:
+  uv_mutex_destroy(&l->lock);
+  return rc;
+}
+
+static void close_handle(uv_handle_t *handle, void *data) {
+  (void)data;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+void mu_loop_drain(mu_loop *l) {
+  run_posts(l);
+  uv_walk(&l->uv, close_handle, NULL);
+  uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void mu_loop_close(mu_loop *l) {
+  mu_loop_drain(l);
+  uv_loop_close(&l->uv);
+  for (mu_post *p = l->posts, *next; p; p = next) {
+    next = p->next;
+    free(p);
+  }
+  uv_mutex_destroy(&l->lock);
+}
+
+/* ---- clocks ---- */
+
+static double system_now(void) { return (double)uv_hrtime() * 1e-9; }
+
+double mu_loop_now(const mu_loop *l) { return l->is_virtual ? l->virtual_now : system_now() + l->offset; }
+
+void mu_loop_set_virtual(mu_loop *l, bool on) {
+  double now = mu_loop_now(l);
+  l->is_virtual = on;
+  l->virtual_now = now;
+  l->offset = now - system_now();
+}
+
+/* ---- polling ---- */
+
+bool mu_loop_busy(mu_loop *l) {
+  uv_mutex_lock(&l->lock);
+  bool posted = l->posts;
+  uv_mutex_unlock(&l->lock);
+  return posted || uv_loop_alive(&l->uv);
+}
+
+static void on_timer(uv_timer_t *timer) { (void)timer; }
+
+/* Rounds up: the scheduler fires nothing early. */
+static uint64_t milliseconds_until(const mu_loop *l, double deadline) {
+  double ms = ceil((deadline - mu_loop_now(l)) * 1000);
+  return ms <= 0 ? 0 : ms < LONGEST_WAIT_MS ? (uint64_t)ms : LONGEST_WAIT_MS;
+}
+
+static void wait_until(mu_loop *l, double deadline, bool external) {
+  if (deadline >= 0) {
+    uv_update_time(&l->uv);
+    uv_timer_start(&l->timer, on_timer, milliseconds_until(l, deadline), 0);
+  }
+  if (external) uv_ref((uv_handle_t *)&l->wakeup);
+  uv_run(&l->uv, UV_RUN_ONCE);
+  uv_unref((uv_handle_t *)&l->wakeup);
+  uv_timer_stop(&l->timer);
+}
+
+static bool may_jump(mu_loop *l, double deadline, bool external) {
+  return l->is_virtual && deadline >= 0 && isfinite(deadline) && !external && !mu_loop_busy(l);
+}
+
+void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external) {
+  if (!wait) {
+    uv_run(&l->uv, UV_RUN_NOWAIT);
+  } else if (may_jump(l, deadline, external)) {
+    if (deadline > l->virtual_now) l->virtual_now = deadline;
+    uv_run(&l->uv, UV_RUN_NOWAIT);
+  } else {
+    wait_until(l, l->is_virtual ? -1 : deadline, external);
+  }
+}

@@ -1,0 +1,170 @@
+/* libraries.c: what scripts can require without installing anything. */
+#include "bind/bind.h"
+#include "bind/embedded.h"
+#include "runtime.h"
+
+#include <luv/luv.h>
+#include <lua-cjson.h>
+#include <lua-lpeg.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what luaL_newstate would have set up ---- */
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "PANIC: unprotected error in call to Lua API (%s)\n", message ? message : "not a string");
+  return 0; /* aborts */
+}
+
+typedef struct {
+  lua_State *L;
+  bool on, continues;
+} warner;
+
+/* As the standard interpreter: "@on" and "@off" control, anything else is printed, in pieces if tocont. */
+static void warn(void *data, const char *message, int tocont) {
+  warner *w = data;
+  bool begins = !w->continues;
+  w->continues = tocont;
+  if (begins && !tocont && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) w->on = true;
+    if (strcmp(message, "@off") == 0) w->on = false;
+    return;
+  }
+  if (!w->on) return;
+  fprintf(stderr, "%s%s%s", begins ? "Lua warning: " : "", message, tocont ? "" : "\n");
+}
+
+void mu_set_panic_and_warnings(lua_State *L) {
+  lua_atpanic(L, panic);
+  warner *w = lua_newuserdatauv(L, sizeof *w, 0);
+  *w = (warner){.L = L};
+  lua_rawsetp(L, LUA_REGISTRYINDEX, w);
+  lua_setwarnf(L, warn, w);
+}
+
+/* ---- the embedded library ---- */
+
+static const mu_embedded_module *find_embedded(const char *name) {
+  for (const mu_embedded_module *m = mu_embedded; m->name; m++)
+    if (strcmp(m->name, name) == 0) return m;
+  return NULL;
+}
+
+/* A searcher for require. name -> loader, where; upvalue 1: the directory that replaces the embedded files, or nil */
+static int search_embedded(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const mu_embedded_module *m = find_embedded(name);
+  if (!m) {
+    lua_pushfstring(L, "no embedded module '%s'", name);
+    return 1;
+  }
+  const char *directory = lua_tostring(L, lua_upvalueindex(1));
+  const char *file = lua_pushfstring(L, "%s/%s", directory ? directory : "", m->path);
+  const char *chunk = lua_pushfstring(L, "@%s", m->path);
+  int rc = directory ? luaL_loadfile(L, file) : luaL_loadbufferx(L, (const char *)m->code, m->size, chunk, "t");
+  if (rc != LUA_OK) return lua_error(L);
+  lua_pushstring(L, m->path);
+  return 2;
+}
+
+static void add_searcher(lua_State *L, const char *directory) {
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  lua_getfield(L, -1, "searchers");
+  for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {
+    lua_geti(L, -1, i);
+    lua_seti(L, -2, i + 1);
+  }
+  lua_pushstring(L, directory);
+  lua_pushcclosure(L, search_embedded, 1);
+  lua_seti(L, -2, 2); /* after package.preload */
+  lua_pop(L, 2);
+}
+
+static int open_core(lua_State *L) {
+  mu_open_core(L, lua_upvalueindex(1));
+  return 1;
+}
+
+static void preload(lua_State *L, const char *name, lua_CFunction open) {
+  lua_pushcfunction(L, open);
+  lua_setfield(L, -2, name);
+}
+
+static void preload_linked(lua_State *L, int sched) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  preload(L, "lpeg", luaopen_lpeg);
+  preload(L, "cjson", luaopen_cjson);
+  preload(L, "luv", luaopen_luv);
+  preload(L, "muster.host", mu_open_host);
+  lua_pushvalue(L, sched);
+  lua_pushcclosure(L, open_core, 1);
+  lua_setfield(L, -2, "muster.core");
+  lua_pop(L, 1);
+}
+
+void mu_open_libraries(lua_State *L, muster *m, int sched) {
+  if (m->owns_state) luaL_openlibs(L);
+  luv_set_loop(L, &m->loop.uv);
+  preload_linked(L, sched);
+  if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE) add_searcher(L, m->config.module_path);
+  lua_settop(L, sched);
+  mu_bind_coroutine(L, sched);
+}
+
+/* ---- muster.host ---- */
+
+static int set_virtual(lua_State *L) {
+  muster *m = muster_of(L);
+  bool before = m->loop.is_virtual;
+  mu_loop_set_virtual(&m->loop, lua_toboolean(L, 1));
+  lua_pushboolean(L, before);
+  return 1;
+}
+
+/* -> a table of counters: alive, ops, timers, handles (libuv's, active), … */
+static int stats(lua_State *L) {
+  muster_stats_t st;
+  muster_stats(muster_of(L), &st);
+  const struct {
+    const char *name;
+    lua_Integer value;
+  } fields[] = {{"turns", (lua_Integer)st.turns},   {"resumes", (lua_Integer)st.resumes},
+                {"tasks", (lua_Integer)st.tasks},   {"alive", (lua_Integer)st.alive},
+                {"peak", (lua_Integer)st.peak},     {"coroutines", (lua_Integer)st.coroutines},
+                {"timers", (lua_Integer)st.timers}, {"ops", (lua_Integer)st.ops},
+                {"unhandled", (lua_Integer)st.unhandled}};
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  lua_pushboolean(L, mu_loop_busy(&muster_of(L)->loop));
+  lua_setfield(L, -2, "busy");
+  return 1;
+}
+
+static int report(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)muster_report(muster_of(L)));
+  return 1;
+}
+
+/* seed -> the seed before: 0 is first in, first out */
+static int set_seed(lua_State *L) {
+  mu_sched *s = muster_of(L)->s;
+  lua_Integer before = (lua_Integer)s->seed;
+  s->seed = (uint64_t)luaL_checkinteger(L, 1);
+  lua_pushinteger(L, before);
+  return 1;
+}
+
+int mu_open_host(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  lua_pushliteral(L, MUSTER_VERSION);
+  lua_setfield(L, -2, "version");
+  return 1;
+}

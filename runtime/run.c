@@ -1,0 +1,134 @@
+/* run.c: driving the loop, and stopping it. */
+#include "runtime.h"
+
+enum { BUDGET = 1024 }; /* resumes between two looks at I/O */
+
+static bool tasks_left(const muster *m) { return m->s->alive > m->s->daemons; }
+
+/* Runs what is due; true if more is ready. */
+static bool step(muster *m) { return mu_sched_step(m->s, m->L, mu_loop_now(&m->loop), BUDGET); }
+
+static void poll(muster *m, bool wait) {
+  mu_loop_poll(&m->loop, wait, mu_sched_next(m->s), m->s->external > 0);
+  if (atomic_exchange(&m->interrupted, false)) mu_take_interrupt(m);
+}
+
+/* Nothing is ready, and nothing is left that could make anything so. */
+static bool stuck(muster *m) {
+  return !mu_sched_ready(m->s) && mu_sched_next(m->s) < 0 && !m->s->external && !mu_loop_busy(&m->loop);
+}
+
+static int enter(muster *m) {
+  if (m->running || m->s->current) return MUSTER_EBUSY;
+  m->running = true;
+  m->thread = pthread_self();
+  return 0;
+}
+
+static int leave(muster *m, int result) {
+  m->running = false;
+  atomic_store(&m->stopped, false);
+  return result;
+}
+
+/* Runs until done(m, data). */
+static int run_until(muster *m, bool (*done)(muster *m, void *data), void *data) {
+  if (enter(m)) return MUSTER_EBUSY;
+  poll(m, false);
+  for (;;) {
+    bool more = step(m);
+    if (done(m, data) || atomic_load(&m->stopped)) break;
+    if (!more && stuck(m)) return leave(m, MUSTER_EDEADLOCK);
+    poll(m, !more);
+  }
+  return leave(m, 0);
+}
+
+static bool no_tasks_left(muster *m, void *data) {
+  (void)data;
+  return !tasks_left(m);
+}
+
+static bool nothing_alive(muster *m, void *data) {
+  (void)data;
+  return m->s->alive == 0;
+}
+
+static bool task_ended(muster *m, void *task) {
+  (void)m;
+  return mu_task_ended(((muster_task *)task)->t);
+}
+
+static int run_once(muster *m, bool wait) {
+  if (enter(m)) return MUSTER_EBUSY;
+  poll(m, wait && !mu_sched_ready(m->s) && !stuck(m));
+  step(m);
+  poll(m, false); /* lets the loop see new handles, for a host that watches its descriptor */
+  return leave(m, tasks_left(m));
+}
+
+int muster_run(muster *m, muster_run_mode mode) {
+  if (mode != MUSTER_RUN_ALL) return run_once(m, mode == MUSTER_RUN_ONCE);
+  int rc = run_until(m, no_tasks_left, NULL);
+  return rc < 0 ? rc : tasks_left(m);
+}
+
+int muster_run_task(muster *m, muster_task *t) { return run_until(m, task_ended, t); }
+
+int muster_shutdown(muster *m) {
+  if (m->running || m->s->current) return MUSTER_EBUSY;
+  mu_sched_cancel_all(m->s);
+  return run_until(m, nothing_alive, NULL);
+}
+
+int muster_poll_fd(muster *m) { return uv_backend_fd(&m->loop.uv); }
+
+double muster_next_deadline(muster *m) {
+  if (mu_sched_ready(m->s) || atomic_load(&m->interrupted)) return 0;
+  double now = mu_loop_now(&m->loop), next = mu_sched_next(m->s);
+  double timers = next < 0 ? -1 : next > now ? next - now : 0;
+  int io = uv_backend_timeout(&m->loop.uv); /* ms; 0 also if no handle is active */
+  if (io < 0 || !uv_loop_alive(&m->loop.uv)) return timers;
+  return timers >= 0 && timers < io * 1e-3 ? timers : io * 1e-3;
+}
+
+int muster_post(muster *m, void (*fn)(muster *m, void *data), void *data) {
+  return mu_loop_post(&m->loop, (void (*)(void *, void *))fn, data) ? MUSTER_OK : MUSTER_ENOMEM;
+}
+
+/* ---- stopping ---- */
+
+void muster_stop(muster *m) {
+  atomic_store(&m->stopped, true);
+  mu_loop_wake(&m->loop);
+}
+
+static mu_task *interrupted_task(muster *m) {
+  muster_task *hold = atomic_exchange(&m->interrupt, NULL);
+  return hold ? hold->t : NULL;
+}
+
+void mu_take_interrupt(muster *m) {
+  mu_task *t = interrupted_task(m);
+  if (t) mu_task_cancel(m->s, t);
+}
+
+/* Runs in the busy task, at its next instruction: cancels it together with the one that was asked for. */
+static void interrupt_hook(lua_State *L, lua_Debug *ar) {
+  muster *m = muster_of(L);
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (!m || !m->s->current) return;
+  mu_take_interrupt(m);
+  mu_task_cancel(m->s, m->s->current);
+  if (m->s->current->run.flags & MU_RAISE) mu_task_raise(L, m->s, m->s->current);
+}
+
+void muster_interrupt(muster *m, muster_task *t) {
+  atomic_store(&m->interrupt, t);
+  atomic_store(&m->interrupted, true);
+  mu_task *current = m->s->current;
+  if (pthread_equal(m->thread, pthread_self()) && current && current->u.co)
+    lua_sethook(current->u.co, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  mu_loop_wake(&m->loop);
+}

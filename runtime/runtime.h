@@ -1,0 +1,43 @@
+/* runtime.h: what the files that implement muster.h share. */
+#ifndef MU_RUNTIME_H
+#define MU_RUNTIME_H
+
+#include "host/loop.h"
+#include "muster.h"
+#include "sched/sched.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct muster {
+  mu_sched *s; /* a userdata of L, anchored in its registry */
+  lua_State *L;
+  mu_slab *slab;
+  mu_loop loop;
+  muster_config config;
+  bool owns_state, running;
+  atomic_bool stopped;
+  atomic_bool interrupted;
+  _Atomic(muster_task *) interrupt; /* the task that muster_interrupt is to cancel */
+  pthread_t thread;                 /* that runs the loop */
+};
+
+struct muster_task {
+  muster *m;
+  mu_task *t;
+  uint32_t anchor; /* of the task's userdata */
+};
+
+/* Makes the library known to require, and the standard libraries with those linked in: lpeg, re, cjson, luv. Raises. */
+void mu_open_libraries(lua_State *L, muster *m, int sched);
+
+/* Pushes the module "muster.host": what the library needs of the host (clock, options). */
+int mu_open_host(lua_State *L);
+
+/* For states of our own: what luaL_newstate sets up. */
+void mu_set_panic_and_warnings(lua_State *L);
+
+/* Does what an interrupt asked for. */
+void mu_take_interrupt(muster *m);
+
+#endif

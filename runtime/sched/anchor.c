@@ -1,0 +1,84 @@
+/* anchor.c: what keeps tasks and coroutines from being collected, and the pool of coroutines.
+**
+** The anchor table is an array with a stack of its free slots. A task that is ready to run for the first time takes a
+** slot; from its first run on it lies at the bottom of its coroutine's stack, and the coroutine has the slot.
+** A coroutine that finished cleanly is kept for the next task. */
+#include "sched/sched.h"
+
+#include <stdlib.h>
+
+enum { FIRST_CAPACITY = 64, SPARE_MINIMUM = 1024 };
+
+static void no_memory(lua_State *L) { luaL_error(L, "not enough memory"); }
+
+static void *grow(lua_State *L, void *array, uint32_t *capacity, size_t size) {
+  uint32_t n = *capacity ? *capacity * 2 : FIRST_CAPACITY;
+  void *p = n > *capacity ? realloc(array, n * size) : NULL;
+  if (!p) no_memory(L);
+  *capacity = n;
+  return p;
+}
+
+/* Room for every slot to become free is made when the slot is made, so that giving back cannot fail. */
+static uint32_t take_slot(mu_sched *s, lua_State *L) {
+  if (s->nfree) return s->free_slots[--s->nfree];
+  if (s->slots == s->free_capacity)
+    s->free_slots = grow(L, s->free_slots, &s->free_capacity, sizeof *s->free_slots);
+  return ++s->slots;
+}
+
+void mu_push_root(mu_sched *s, lua_State *L, int index) {
+  lua_pushvalue(s->root, index);
+  if (L != s->root) lua_xmove(s->root, L, 1);
+}
+
+uint32_t mu_anchor(mu_sched *s, lua_State *L) {
+  luaL_checkstack(L, 2, NULL);
+  uint32_t slot = take_slot(s, L);
+  mu_push_root(s, L, MU_ROOT_ANCHORS);
+  lua_insert(L, -2); /* anchors, value */
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  return slot;
+}
+
+void mu_unanchor(mu_sched *s, uint32_t slot) {
+  lua_pushnil(s->root);
+  lua_rawseti(s->root, MU_ROOT_ANCHORS, slot);
+  s->free_slots[s->nfree++] = slot;
+}
+
+void mu_push_anchored(mu_sched *s, lua_State *L, uint32_t slot) {
+  lua_rawgeti(s->root, MU_ROOT_ANCHORS, slot);
+  if (L != s->root) lua_xmove(s->root, L, 1);
+}
+
+/* Room for every coroutine to become spare is made when the coroutine is made. */
+void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
+  if (s->nspare) return;
+  if (s->coroutines >= s->spare_capacity)
+    s->spare = grow(L, s->spare, &s->spare_capacity, sizeof *s->spare);
+  lua_State *co = lua_newthread(L);
+  lua_sethook(co, NULL, 0, 0); /* a new thread inherits the hook of its maker */
+  uint32_t slot = mu_anchor(s, L);
+  s->coroutines++;
+  s->spare[s->nspare++] = (mu_spare){co, slot};
+}
+
+lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot) {
+  mu_spare *spare = &s->spare[--s->nspare];
+  *slot = spare->slot;
+  return spare->co;
+}
+
+void mu_coroutine_drop(mu_sched *s, uint32_t slot) {
+  mu_unanchor(s, slot);
+  s->coroutines--;
+}
+
+/* After a burst the pool shrinks with the number of tasks alive: the collector walks every coroutine. */
+void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot) {
+  lua_settop(co, 0);
+  if (s->nspare >= SPARE_MINIMUM && s->nspare > s->alive) mu_coroutine_drop(s, slot);
+  else s->spare[s->nspare++] = (mu_spare){co, slot};
+}

@@ -1,0 +1,174 @@
+#include "sched/channel.h"
+
+enum { BUFFER = 1, RETURNED };
+
+typedef struct {
+  mu_queued queued;
+  mu_channel *channel;
+  lua_State *L; /* where the channel, and the value to send, lie */
+  int at;
+  int tag;
+  bool got, closed;
+} channel_op;
+
+mu_channel *mu_channel_new(lua_State *L, lua_Integer capacity) {
+  mu_channel *c = lua_newuserdatauv(L, sizeof *c, 2);
+  *c = (mu_channel){.capacity = capacity};
+  mu_list_init(&c->receivers);
+  mu_list_init(&c->senders);
+  lua_createtable(L, capacity < 1024 ? (int)capacity : 0, 0);
+  lua_setiuservalue(L, -2, BUFFER);
+  lua_createtable(L, 4, 0);
+  lua_setiuservalue(L, -2, RETURNED);
+  return c;
+}
+
+int mu_channel_raise_closed(lua_State *L) {
+  mu_push_error(L, "closed", "channel:send: the channel is closed");
+  return lua_error(L);
+}
+
+/* ---- the buffer ---- */
+
+/* Pops the value on top of L into the buffer of the channel at index. */
+static void buffer_push(lua_State *L, mu_channel *c, int index) {
+  lua_getiuservalue(L, index, BUFFER);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 1 + (c->head + c->count++) % c->capacity);
+  lua_pop(L, 1);
+}
+
+static void buffer_pop(lua_State *L, mu_channel *c, int index) {
+  lua_Integer at = 1 + c->head;
+  lua_getiuservalue(L, index, BUFFER);
+  lua_rawgeti(L, -1, at);
+  lua_pushnil(L);
+  lua_rawseti(L, -3, at);
+  lua_remove(L, -2);
+  c->head = at % c->capacity;
+  c->count--;
+}
+
+static void take_returned(lua_State *L, mu_channel *c, int index) {
+  lua_getiuservalue(L, index, RETURNED);
+  lua_rawgeti(L, -1, ++c->taken);
+  lua_pushnil(L);
+  lua_rawseti(L, -3, c->taken);
+  lua_remove(L, -2);
+  if (c->taken == c->returned) c->taken = c->returned = 0;
+}
+
+/* ---- handing over ---- */
+
+/* Pops the value on top of L, and hands it to the receiver that waits first. */
+static void hand_over(mu_sched *s, mu_channel *c, lua_State *L) {
+  channel_op *op = (channel_op *)mu_queue_first(&c->receivers);
+  mu_list_remove(&op->queued.link);
+  op->got = true;
+  lua_State *to = mu_landing(&op->queued.op, 1);
+  if (to != L) lua_xmove(L, to, 1);
+  mu_fire(s, &op->queued.op);
+}
+
+/* Pushes on L the value of the sender that waits first, who may then go on. */
+static void take_from_sender(mu_sched *s, mu_channel *c, lua_State *L) {
+  channel_op *op = (channel_op *)mu_queue_first(&c->senders);
+  mu_list_remove(&op->queued.link);
+  lua_pushvalue(op->L, op->at + 1);
+  if (op->L != L) lua_xmove(op->L, L, 1);
+  mu_fire(s, &op->queued.op);
+}
+
+static mu_tried try_send(lua_State *L, mu_sched *s, mu_channel *c, int at) {
+  if (c->closed) return MU_CLOSED;
+  bool direct = !mu_list_empty(&c->receivers);
+  if (!direct && c->count >= c->capacity) return MU_WOULD_WAIT;
+  lua_pushvalue(L, at + 1);
+  if (direct) hand_over(s, c, L);
+  else buffer_push(L, c, at);
+  return MU_DID;
+}
+
+static mu_tried try_receive(lua_State *L, mu_sched *s, mu_channel *c, int at) {
+  if (c->taken < c->returned) {
+    take_returned(L, c, at);
+  } else if (c->count > 0) {
+    buffer_pop(L, c, at);
+    if (!mu_list_empty(&c->senders)) {
+      take_from_sender(s, c, L);
+      buffer_push(L, c, at);
+    }
+  } else if (!mu_list_empty(&c->senders)) {
+    take_from_sender(s, c, L);
+  } else if (c->closed) {
+    lua_pushnil(L);
+  } else {
+    return MU_WOULD_WAIT;
+  }
+  return MU_DID;
+}
+
+mu_tried mu_channel_try(lua_State *L, mu_sched *s, const mu_case *c) {
+  return c->sends ? try_send(L, s, c->channel, c->at) : try_receive(L, s, c->channel, c->at);
+}
+
+/* ---- waiting ---- */
+
+/* The receiver was cancelled with a value in its hands. */
+static void return_value(mu_sched *s, mu_op *base) {
+  channel_op *op = (channel_op *)base;
+  mu_channel *c = op->channel;
+  if (!op->got) return; /* woken by close */
+  lua_State *root = s->root;
+  lua_pushvalue(op->L, op->at);
+  lua_insert(op->L, -2); /* channel, value */
+  lua_xmove(op->L, root, 2);
+  if (!mu_list_empty(&c->receivers)) {
+    hand_over(s, c, root);
+    lua_pop(root, 1);
+    return;
+  }
+  lua_getiuservalue(root, -2, RETURNED);
+  lua_insert(root, -2);
+  lua_rawseti(root, -2, ++c->returned);
+  lua_pop(root, 2);
+}
+
+static const mu_opclass receive_class = {
+  .name = "a value from a channel", .size = sizeof(channel_op), .cancel = mu_queued_cancel, .revoke = return_value};
+static const mu_opclass send_class = {
+  .name = "room in a channel", .size = sizeof(channel_op), .commits = true, .cancel = mu_queued_cancel};
+
+void mu_channel_wait(lua_State *L, mu_sched *s, mu_task *t, const mu_case *c, int tag) {
+  channel_op *op = mu_op_new(L, s, t, c->sends ? &send_class : &receive_class);
+  op->channel = c->channel;
+  op->L = L;
+  op->at = c->at;
+  op->tag = tag;
+  op->got = op->closed = false;
+  mu_list_push(c->sends ? &c->channel->senders : &c->channel->receivers, &op->queued.link);
+}
+
+int mu_channel_done(lua_State *L, mu_op *base, bool *closed) {
+  if (base->cls != &receive_class && base->cls != &send_class) return 0;
+  channel_op *op = (channel_op *)base;
+  *closed = op->closed && base->cls == &send_class;
+  if (base->cls == &receive_class && !op->got) lua_pushnil(L);
+  return op->tag;
+}
+
+static void close_all(mu_sched *s, mu_link *queue) {
+  channel_op *op;
+  while ((op = (channel_op *)mu_queue_first(queue))) {
+    mu_list_remove(&op->queued.link);
+    op->closed = true;
+    mu_fire(s, &op->queued.op);
+  }
+}
+
+void mu_channel_close(mu_sched *s, mu_channel *c) {
+  if (c->closed) return;
+  c->closed = true;
+  close_all(s, &c->receivers);
+  close_all(s, &c->senders);
+}

@@ -1,0 +1,175 @@
+/* op.c: how a task waits, wakes, and is interrupted. The only mechanism for it. */
+#include "sched/sched.h"
+
+#include <assert.h>
+
+void mu_ready(mu_sched *s, mu_runnable *r) { mu_list_push(&s->ready, &r->link); }
+
+/* ---- ops ---- */
+
+static void op_free(mu_sched *s, mu_op *op) {
+  s->ops--;
+  mu_slab_put(s->slab, op, op->cls->size);
+}
+
+void mu_ops_free(mu_sched *s, mu_task *t) {
+  while (t->ops) {
+    mu_op *op = t->ops;
+    t->ops = op->next;
+    op_free(s, op);
+  }
+}
+
+void mu_ops_abandon(mu_sched *s, mu_task *t) {
+  for (mu_op *op = t->ops; op; op = op->next)
+    if (op->cls->cancel) op->cls->cancel(s, op);
+  mu_ops_free(s, t);
+}
+
+void *mu_op_new(lua_State *L, mu_sched *s, mu_task *t, const mu_opclass *cls) {
+  if (mu_unlikely(!lua_isyieldable(L)))
+    luaL_error(L, "cannot wait for %s here: a C function such as table.sort is between the task and this call",
+               cls->name);
+  mu_op *op = mu_slab_get(s->slab, cls->size);
+  if (mu_unlikely(!op)) {
+    mu_ops_abandon(s, t);
+    luaL_error(L, "not enough memory");
+  }
+  s->ops++;
+  *op = (mu_op){cls, t->ops, t};
+  return t->ops = op;
+}
+
+bool mu_queued_cancel(mu_sched *s, mu_op *op) {
+  (void)s;
+  mu_list_remove(&((mu_queued *)op)->link);
+  return true;
+}
+
+/* Makes op the first of its task's ops, and cancels the others. */
+static void settle(mu_sched *s, mu_task *t, mu_op *op) {
+  mu_op **at = &t->ops;
+  while (*at) {
+    if (*at == op) {
+      *at = op->next;
+      continue;
+    }
+    (*at)->cls->cancel(s, *at);
+    at = &(*at)->next;
+  }
+  op->next = t->ops;
+  t->ops = op;
+}
+
+static void wake(mu_sched *s, mu_op *op) {
+  mu_task *t = op->task;
+  assert(!(t->run.flags & MU_WOKEN) && "an op fires once");
+  if (t->ops != op || op->next) settle(s, t, op);
+  t->run.flags |= MU_WOKEN;
+  if (t->run.state != MU_WAITING) return; /* fired before the task parked */
+  mu_list_remove(&t->run.link);            /* from those to be interrupted, if it is there */
+  mu_set_state(t, MU_READY);
+  mu_ready(s, &t->run);
+}
+
+void mu_fire(mu_sched *s, mu_op *op) {
+  if (op->cls->fire) op->cls->fire(s, op);
+  else wake(s, op);
+}
+
+/* ---- suspending ---- */
+
+static void refuse(lua_State *L, mu_sched *s, const char *what) {
+  if (s->closed) luaL_error(L, "%s: the runtime is closed", what);
+  if (!s->current) luaL_error(L, "%s: must be called from inside a task", what);
+  luaL_error(L, "%s: cannot be called inside a coroutine that the script made itself", what);
+}
+
+mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
+  mu_task *t = s->current;
+  if (mu_unlikely(!t || t->u.co != L)) refuse(L, s, what);
+  return t;
+}
+
+mu_task *mu_enter(lua_State *L, mu_sched *s, const char *what) {
+  mu_task *t = mu_enter_shielded(L, s, what);
+  if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_raise(L, s, t);
+  return t;
+}
+
+int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k) {
+  mu_task *t = s->current;
+  if (mu_unlikely(t->run.flags & MU_WOKEN)) return k(L, LUA_OK, ctx);
+  mu_set_state(t, MU_WAITING);
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+void mu_unpark_quietly(mu_sched *s, mu_task *t) {
+  mu_ops_free(s, t);
+  t->run.flags &= (uint16_t)~MU_WOKEN;
+}
+
+void mu_unpark(lua_State *L, mu_sched *s) {
+  mu_task *t = s->current;
+  mu_op *fired = mu_fired(t);
+  bool committed = fired && fired->cls->commits;
+  mu_unpark_quietly(s, t);
+  if (mu_unlikely(t->run.flags & MU_RAISE) && !committed) mu_task_raise(L, s, t);
+}
+
+lua_State *mu_landing(mu_op *op, int n) {
+  lua_State *co = op->task->u.co;
+  return lua_checkstack(co, n) ? co : NULL;
+}
+
+static int yielded(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  mu_unpark(L, mu_self(L));
+  return 0;
+}
+
+int mu_yield(lua_State *L, mu_sched *s) {
+  mu_task *t = s->current;
+  if (!lua_isyieldable(L)) luaL_error(L, "cannot yield here: a C function is between the task and this call");
+  mu_set_state(t, MU_READY);
+  mu_ready(s, &t->run);
+  return lua_yieldk(L, 0, 0, yielded);
+}
+
+/* ---- interrupting ---- */
+
+/* Cancels all ops of a waiting task; true if it waits no longer. */
+static bool stop_waiting(mu_sched *s, mu_task *t) {
+  for (mu_op *op = t->ops; op; op = op->next)
+    if (!op->cls->cancel) return false;
+  for (mu_op *op = t->ops; op; op = op->next)
+    if (!op->cls->cancel(s, op)) return false;
+  return true;
+}
+
+static void revoke(mu_sched *s, mu_task *t) {
+  mu_op *fired = mu_fired(t);
+  if (!fired || !fired->cls->revoke) return;
+  fired->cls->revoke(s, fired);
+  t->run.flags &= (uint16_t)~MU_WOKEN;
+}
+
+/* Cancelling an op may cancel another task, whose op may cancel a third: they queue here instead of recursing. */
+static void stop_all(mu_sched *s) {
+  s->interrupting = true;
+  while (!mu_list_empty(&s->interrupted)) {
+    mu_task *t = mu_container(s->interrupted.next, mu_task, run.link);
+    mu_list_remove(&t->run.link);
+    if (!stop_waiting(s, t)) continue;
+    mu_set_state(t, MU_READY);
+    mu_ready(s, &t->run);
+  }
+  s->interrupting = false;
+}
+
+void mu_task_interrupt(mu_sched *s, mu_task *t) {
+  if (t->run.state == MU_READY) revoke(s, t);
+  if (t->run.state != MU_WAITING) return;
+  mu_list_push(&s->interrupted, &t->run.link);
+  if (!s->interrupting) stop_all(s);
+}

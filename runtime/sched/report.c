@@ -1,0 +1,272 @@
+/* report.c: names, tracebacks, and reports of what nobody looked at.
+**
+** A failed task keeps {error, traceback, sentinel} as its end. The sentinel's finalizer reports the error if the task
+** is collected unobserved; mu_sched_report does so at the end of the program. Tasks that are never started are counted
+** in the record of the async function that made them, which costs nothing for each task. */
+#include "sched/sched.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL };
+
+/* ---- names ---- */
+
+void mu_task_set_name(lua_State *L, mu_sched *s, int index, int name) {
+  lua_pushvalue(L, index);
+  lua_pushvalue(L, name < 0 ? name - 1 : name);
+  mu_push_root(s, L, MU_ROOT_NAMES);
+  lua_insert(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void mu_task_push_name(lua_State *L, mu_sched *s, int index) {
+  index = lua_absindex(L, index);
+  mu_push_root(s, L, MU_ROOT_NAMES);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "task %I", (LUAI_UACINT)++s->names);
+  mu_task_set_name(L, s, index, -1);
+}
+
+/* ---- tracebacks ---- */
+
+/* Is the error that is at index 1 on its way already, raised again by someone who caught it? */
+static bool same_as_kept(lua_State *L) {
+  if (!lua_istable(L, -1)) return false;
+  lua_rawgeti(L, -1, END_ERROR);
+  bool same = lua_rawequal(L, -1, 1);
+  lua_pop(L, 1);
+  return same;
+}
+
+/* error -> error. Keeps the traceback for the running task, unless the error only passes again, or is a cancellation. */
+int mu_traceback(lua_State *L) {
+  mu_sched *s = mu_sched_of(L);
+  if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
+  luaL_checkstack(L, 8, NULL);
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_rawgetp(L, -1, s->current);
+  if (!same_as_kept(L)) {
+    lua_createtable(L, END_SENTINEL, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, END_ERROR);
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawseti(L, -2, END_TRACEBACK);
+    lua_rawsetp(L, 2, s->current);
+    s->current->run.flags |= MU_TRACED;
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+void mu_trace_forget(mu_sched *s, mu_task *t) {
+  lua_pushnil(s->root);
+  lua_rawsetp(s->root, MU_ROOT_TRACES, t);
+  t->run.flags &= (uint16_t)~MU_TRACED;
+}
+
+static void report_end(lua_State *L, mu_sched *s, mu_task *t, int task);
+
+static int unseen(lua_State *L) {
+  mu_sched *s = mu_sched_of(L);
+  lua_getiuservalue(L, 1, 1);
+  mu_task *t = lua_touserdata(L, -1);
+  if (s && !s->closed && t && !(t->run.flags & MU_OBSERVED)) report_end(L, s, t, lua_gettop(L));
+  return 0;
+}
+
+/* Pushes a value that, when collected together with the running task, reports it. Its index 1 in `body` is the task. */
+static void push_sentinel(lua_State *L) {
+  lua_newuserdatauv(L, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  if (luaL_newmetatable(L, "muster.sentinel")) {
+    lua_pushcfunction(L, unseen);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+}
+
+void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
+  if (mu_is_error(L, -1, "cancelled") && t->run.flags & MU_CANCEL) return;
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_rawgetp(L, -1, t);
+  lua_remove(L, -2);
+  lua_insert(L, -2); /* kept, error */
+  if (!lua_istable(L, -2)) { /* no handler ran: out of memory, or someone else's cancellation */
+    lua_createtable(L, END_SENTINEL, 0);
+    lua_replace(L, -3);
+  }
+  lua_rawseti(L, -2, END_ERROR);
+  if (!(t->run.flags & MU_OBSERVED)) {
+    push_sentinel(L);
+    lua_rawseti(L, -2, END_SENTINEL);
+    mu_push_root(s, L, MU_ROOT_UNSEEN);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, (lua_Integer)++s->failures);
+    lua_pop(L, 1);
+  }
+  t->run.flags |= MU_PACKED;
+}
+
+void mu_task_push_traceback(lua_State *L, int index) {
+  mu_task *t = lua_touserdata(L, index);
+  if (!t || t->run.state != MU_FAILED || !(t->run.flags & MU_PACKED)) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_getiuservalue(L, index, 1);
+  lua_rawgeti(L, -1, END_TRACEBACK);
+  lua_remove(L, -2);
+}
+
+/* ---- reports ---- */
+
+static void say(mu_sched *s, lua_State *L) {
+  size_t n;
+  const char *text = lua_tolstring(L, -1, &n);
+  s->hooks.report(s->hooks.data, text, n);
+  lua_pop(L, 1);
+}
+
+/* The error value at -1 becomes a text, without failing. */
+static void error_text(lua_State *L) {
+  if (lua_type(L, -1) == LUA_TSTRING) return;
+  if (luaL_getmetafield(L, -1, "__tostring") != LUA_TNIL) {
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) return;
+    lua_pop(L, 1);
+    lua_pushliteral(L, "(error object whose __tostring fails)");
+    return;
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, -1));
+  lua_remove(L, -2);
+}
+
+static void report_end(lua_State *L, mu_sched *s, mu_task *t, int task) {
+  luaL_checkstack(L, 10, NULL);
+  mu_task_push_results(L, t, task); /* observes it */
+  error_text(L);
+  mu_task_push_name(L, s, task);
+  mu_task_push_traceback(L, task);
+  const char *trace = lua_tostring(L, -1);
+  s->unhandled++;
+  lua_pushfstring(L, "muster: unhandled error in %s: %s%s%s\n", lua_tostring(L, -2), lua_tostring(L, -3),
+                  trace ? "\n" : "", trace ? trace : "");
+  say(s, L);
+  lua_pop(L, 3);
+}
+
+static void report_unseen(mu_sched *s, lua_State *L) {
+  mu_push_root(s, L, MU_ROOT_UNSEEN);
+  int table = lua_gettop(L);
+  for (; s->failures_reported < s->failures; lua_settop(L, table)) {
+    lua_rawgeti(L, table, (lua_Integer)++s->failures_reported);
+    mu_task *t = mu_totask(L, s, -1);
+    if (t && !(t->run.flags & MU_OBSERVED)) report_end(L, s, t, lua_gettop(L));
+  }
+  lua_pop(L, 1);
+}
+
+/* ---- tasks that were never started ---- */
+
+struct mu_maker {
+  mu_link link;
+  size_t pending;          /* tasks created and neither started nor cancelled */
+  bool closed;             /* the async function is gone */
+  char where[LUA_IDSIZE + 32];
+};
+
+mu_maker *mu_maker_new(lua_State *L, mu_sched *s, int function) {
+  lua_Debug ar;
+  mu_maker *m = calloc(1, sizeof *m);
+  if (!m) luaL_error(L, "not enough memory");
+  lua_pushvalue(L, function);
+  lua_getinfo(L, ">S", &ar);
+  if (ar.linedefined > 0) snprintf(m->where, sizeof m->where, "%s:%d", ar.short_src, ar.linedefined);
+  else snprintf(m->where, sizeof m->where, "%s", ar.short_src);
+  mu_list_push(&s->makers, &m->link);
+  return m;
+}
+
+static void maker_free(mu_maker *m) {
+  mu_list_remove(&m->link);
+  free(m);
+}
+
+void mu_maker_created(mu_maker *m) { m->pending++; }
+
+void mu_maker_started(mu_maker *m) {
+  m->pending--;
+  if (m->closed && m->pending == 0) maker_free(m);
+}
+
+void mu_maker_close(mu_maker *m) {
+  m->closed = true;
+  if (m->pending == 0) maker_free(m);
+}
+
+void mu_makers_free(mu_sched *s) {
+  while (!mu_list_empty(&s->makers)) {
+    mu_maker *m = mu_container(s->makers.next, mu_maker, link);
+    mu_list_remove(&m->link);
+    m->pending = 0;
+    if (m->closed) free(m);
+    else mu_list_init(&m->link); /* its async function still holds it, and frees it */
+  }
+}
+
+static void report_never_started(mu_sched *s, lua_State *L) {
+  for (mu_link *l = s->makers.next; l != &s->makers; l = l->next) {
+    mu_maker *m = mu_container(l, mu_maker, link);
+    if (m->pending == 0) continue;
+    lua_pushfstring(L, "muster: warning: %I task%s of the async function at %s %s never started\n",
+                    (LUAI_UACINT)m->pending, m->pending > 1 ? "s" : "", m->where, m->pending > 1 ? "were" : "was");
+    m->pending = 0;
+    say(s, L);
+  }
+}
+
+static int report(lua_State *L) {
+  mu_sched *s = lua_touserdata(L, 1);
+  report_unseen(s, L);
+  report_never_started(s, L);
+  return 0;
+}
+
+void mu_sched_report(mu_sched *s) {
+  lua_State *L = s->L;
+  if (!lua_checkstack(L, 4)) return;
+  lua_pushcfunction(L, report);
+  lua_pushlightuserdata(L, s);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+/* ---- tasks that wait for ever ---- */
+
+static void report_waiter(lua_State *L, mu_task *t, void *data) {
+  mu_sched *s = data;
+  if (t->run.state != MU_WAITING) return;
+  mu_task_push_name(L, s, -1);
+  luaL_traceback(L, t->u.co, NULL, 0);
+  lua_pushfstring(L, "%s waits for %s\n%s\n", lua_tostring(L, -2), t->ops ? t->ops->cls->name : "nothing",
+                  lua_tostring(L, -1));
+  say(s, L);
+}
+
+static int report_waiting(lua_State *L) {
+  mu_sched *s = lua_touserdata(L, 1);
+  mu_each_task(L, s, report_waiter, s);
+  return 0;
+}
+
+void mu_sched_report_waiting(mu_sched *s) {
+  lua_pushcfunction(s->L, report_waiting);
+  lua_pushlightuserdata(s->L, s);
+  if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) lua_pop(s->L, 1);
+}

@@ -1,0 +1,188 @@
+/* sched.c: the ready queue and its turns; set-up and tear-down.
+**
+** A turn takes what is ready when it begins, and runs it in order; what becomes ready meanwhile waits for the next
+** turn. A step runs turns up to a budget of resumes, so that the host can look after its I/O in between; what a budget
+** cuts off goes on first at the next step.
+** The scheduler's own Lua calls can fail only for lack of memory. They run inside one protected call a step; the task
+** that could not begin then fails. */
+#include "sched/sched.h"
+
+#include <stdlib.h>
+
+static const char registry_key; /* its address names the scheduler in the registry */
+
+mu_sched *mu_sched_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+  mu_sched *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+/* ---- turns ---- */
+
+/* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators" (2016). */
+static uint64_t next_random(mu_sched *s) {
+  uint64_t x = s->seed;
+  x ^= x >> 12, x ^= x << 25, x ^= x >> 27;
+  s->seed = x;
+  return x * 0x2545F4914F6CDD1DULL;
+}
+
+/* Moves a runnable chosen at random to the front of the batch. */
+static void shuffle_next(mu_sched *s) {
+  size_t n = 0;
+  for (mu_link *l = s->batch.next; l != &s->batch; l = l->next) n++;
+  mu_link *chosen = s->batch.next;
+  for (size_t k = n ? next_random(s) % n : 0; k > 0; k--) chosen = chosen->next;
+  mu_list_remove(chosen);
+  mu_list_push_front(&s->batch, chosen);
+}
+
+static void run_task(mu_sched *s, mu_task *t, lua_State *L) {
+  if (t->u.co && !mu_task_ended(t)) {
+    mu_task_run(s, t);
+  } else if (mu_task_ended(t)) { /* cancelled before its first run */
+    mu_unanchor(s, t->run.slot);
+    t->run.slot = 0;
+  } else {
+    s->beginning = t;
+    mu_push_anchored(s, L, t->run.slot);
+    mu_task_begin(s, t, L);
+    s->beginning = NULL;
+  }
+}
+
+/* Runs the first of the batch; returns what it cost. */
+static int run_next(mu_sched *s, lua_State *L, int budget) {
+  if (mu_unlikely(s->seed)) shuffle_next(s);
+  mu_runnable *r = mu_container(s->batch.next, mu_runnable, link);
+  mu_list_remove(&r->link);
+  if (r->flags & MU_JOIN) return mu_join_run(s, r, L, budget);
+  run_task(s, mu_container(r, mu_task, run), L);
+  return 1;
+}
+
+/* light userdata s, budget -> */
+static int turns(lua_State *L) {
+  mu_sched *s = lua_touserdata(L, 1);
+  for (int budget = (int)lua_tointeger(L, 2); budget > 0 && mu_sched_ready(s);) {
+    if (mu_list_empty(&s->batch)) {
+      mu_list_splice(&s->batch, &s->ready);
+      s->turns++;
+    }
+    while (budget > 0 && !mu_list_empty(&s->batch)) budget -= run_next(s, L, budget);
+  }
+  return 0;
+}
+
+static void protected_turns(mu_sched *s, lua_State *L, int budget) {
+  lua_pushcfunction(L, turns);
+  lua_pushlightuserdata(L, s);
+  lua_pushinteger(L, budget);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+  lua_pop(L, 1); /* "not enough memory" */
+  mu_task *t = s->beginning;
+  s->beginning = NULL;
+  if (t) mu_task_fail(s, t);
+}
+
+bool mu_sched_step(mu_sched *s, lua_State *from, double now, int budget) {
+  s->from = from;
+  s->now = now;
+  mu_timers_fire(s, now);
+  if (mu_sched_ready(s) && lua_checkstack(from, 8)) protected_turns(s, from, budget);
+  return mu_sched_ready(s);
+}
+
+/* ---- all tasks ---- */
+
+/* The task that the anchored value on top of L belongs to, its userdata in the place of the value; or NULL. */
+static mu_task *task_of_anchored(lua_State *L, mu_sched *s) {
+  if (!lua_isthread(L, -1)) return mu_totask(L, s, -1);
+  lua_Debug ar;
+  lua_State *co = lua_tothread(L, -1);
+  if (!lua_getstack(co, 0, &ar)) return NULL; /* a spare one */
+  mu_task of = {.u.co = co};
+  mu_task_push(L, s, &of);
+  lua_replace(L, -2);
+  return lua_touserdata(L, -1);
+}
+
+void mu_each_task(lua_State *L, mu_sched *s, void (*fn)(lua_State *L, mu_task *t, void *data), void *data) {
+  luaL_checkstack(L, 4, NULL);
+  for (uint32_t slot = 1; slot <= s->slots; slot++) {
+    int top = lua_gettop(L);
+    mu_push_anchored(s, L, slot);
+    mu_task *t = task_of_anchored(L, s);
+    if (t && !mu_task_ended(t)) fn(L, t, data);
+    lua_settop(L, top);
+  }
+}
+
+static void cancel_one(lua_State *L, mu_task *t, void *data) {
+  (void)L;
+  mu_task_cancel(data, t);
+}
+
+void mu_sched_cancel_all(mu_sched *s) { mu_each_task(s->L, s, cancel_one, s); }
+
+/* ---- set-up and tear-down ---- */
+
+static void push_weak_table(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+/* light userdata s -> ; leaves the scheduler's thread anchored in the registry */
+static int set_up(lua_State *L) {
+  mu_sched *s = lua_touserdata(L, 1);
+  lua_State *root = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, root);
+  lua_newtable(root); /* anchors */
+  lua_newtable(root); /* metatable of tasks */
+  s->task_meta = lua_topointer(root, -1);
+  push_weak_table(root, "k"); /* names */
+  lua_newtable(root);         /* traces */
+  push_weak_table(root, "v"); /* unseen failures */
+  lua_pushlightuserdata(L, s);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+  s->root = root;
+  return 0;
+}
+
+bool mu_sched_init(mu_sched *s, lua_State *L, const mu_hooks *hooks) {
+  *s = (mu_sched){.L = L, .from = L, .hooks = *hooks, .slab = s->slab};
+  mu_list_init(&s->ready);
+  mu_list_init(&s->batch);
+  mu_list_init(&s->interrupted);
+  mu_list_init(&s->makers);
+  mu_heap_init(&s->timers);
+  if (!lua_checkstack(L, 4)) return false;
+  lua_pushcfunction(L, set_up);
+  lua_pushlightuserdata(L, s);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void kill_one(lua_State *L, mu_task *t, void *data) {
+  (void)L;
+  mu_task_kill(data, t);
+}
+
+void mu_sched_free(mu_sched *s) {
+  s->closed = true;
+  mu_each_task(s->L, s, kill_one, s);
+  mu_makers_free(s);
+  mu_heap_free(&s->timers);
+  free(s->spare);
+  free(s->free_slots);
+  lua_settop(s->root, MU_ROOT_SIZE);
+  lua_newtable(s->root); /* nothing is anchored any more */
+  lua_replace(s->root, MU_ROOT_ANCHORS);
+  lua_pushnil(s->L);
+  lua_rawsetp(s->L, LUA_REGISTRYINDEX, &registry_key);
+}

@@ -1,0 +1,90 @@
+#!/bin/sh
+# Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
+#   setup.sh          compiler, Lua 5.4 with its libraries, busted
+#   setup.sh --dev    also what `make lint` wants: luacheck, clang, clang-format
+# Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
+set -u
+
+say() { echo "setup: $*"; }
+
+missing=''
+need() { missing="$missing $1"; }
+
+# command name, file or .pc name; then the Debian package that holds it
+command_from() { command -v "$1" >/dev/null 2>&1 || need "$2"; }
+file_from() { [ -r "$1" ] || need "$2"; }
+library_from() { pkg-config --exists "$1" 2>/dev/null || need "$2"; }
+
+check_libraries() {
+  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv 2>/dev/null && return
+  library_from lua5.4 liblua5.4-dev
+  library_from lua5.4-lpeg lua-lpeg-dev
+  library_from lua5.4-cjson lua-cjson-dev
+  library_from lua5.4-luv lua-luv-dev
+  library_from libuv libuv1-dev
+}
+
+check_all() {
+  missing=''
+  command_from "${CC:-cc}" gcc
+  command_from ar binutils
+  command_from pkg-config pkg-config
+  command_from make make
+  command_from lua5.4 lua5.4 # to compare with, in specs and benchmarks
+  file_from /usr/include/stdio.h libc6-dev
+  file_from /usr/share/lua/5.4/re.lua lua-lpeg
+  file_from /usr/share/lua/5.4/busted/runner.lua lua-busted
+  check_libraries
+  [ "$1" = --dev ] || return 0
+  command_from luacheck lua-check
+  command_from clang clang
+  command_from clang-format clang-format
+}
+
+as_root='' # what goes before a command that only root may run; without a terminal, nobody can type a password
+[ "$(id -u)" = 0 ] || { as_root=sudo; [ -t 0 ] || as_root='sudo -n'; }
+
+log=''
+# shellcheck disable=SC2086 # $as_root and $missing, below, are lists of words
+apt() { # quiet, unless it fails
+  log=$($as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1)
+}
+
+refresh() {
+  say "refreshing the package lists (apt-get update)"
+  apt update
+}
+
+known() { # do the package lists have all of them?
+  for package in "$@"; do
+    apt-cache show "$package" >/dev/null 2>&1 || return 1
+  done
+}
+
+give_up() {
+  [ -z "$log" ] || printf '%s\n' "$log" >&2
+  say "$1; please install:$missing" >&2
+  exit 1
+}
+
+check_all "${1:-}"
+[ -n "$missing" ] || exit 0
+
+command -v apt-get >/dev/null 2>&1 || give_up "no apt-get here"
+[ "$(id -u)" = 0 ] || command -v sudo >/dev/null 2>&1 || give_up "neither root nor sudo"
+
+# shellcheck disable=SC2086
+install_missing() {
+  say "installing$missing"
+  apt install --no-install-recommends $missing
+}
+
+# Lists that are empty or older than the archive are refreshed once.
+# shellcheck disable=SC2086
+known $missing || refresh || give_up "apt-get update failed"
+install_missing || { refresh && install_missing; } || give_up "apt-get could not install everything"
+log=''
+check_all "${1:-}"
+[ -z "$missing" ] || give_up "still missing after the installation"
+say "done"
