@@ -14,7 +14,7 @@
 
 PREFIX ?= /usr/local
 BUILD  ?= build
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O2 -g -DNDEBUG
 Q      := $(if $(V),,@)
 
 VERSION := $(shell sed -n 's/^\#define MUSTER_VERSION "\(.*\)"/\1/p' runtime/include/muster.h)
@@ -37,7 +37,7 @@ BENCHES    := $(BUILD)/bench/limit $(BUILD)/bench/floor.so
 
 # ---- Lua and its libraries, linked statically. All of Lua: modules loaded at run time may call any of it.
 
-LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
+LUA_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags lua5.4 2>/dev/null))
 LUA_LIBDIR := $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)
 LUA_RE     := $(shell pkg-config --variable=INSTALL_LMOD lua5.4 2>/dev/null)/re.lua
 LUA_LIBS   := -L$(LUA_LIBDIR) -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl

@@ -3,7 +3,6 @@
 #include "bind/embedded.h"
 #include "runtime.h"
 
-#include <luv/luv.h>
 #include <lua-cjson.h>
 #include <lua-lpeg.h>
 #include <lualib.h>
@@ -93,11 +92,11 @@ static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_setfield(L, -2, name);
 }
 
-static void preload_linked(lua_State *L, int sched) {
+static void preload_linked(lua_State *L, muster *m, int sched) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   preload(L, "lpeg", luaopen_lpeg);
   preload(L, "cjson", luaopen_cjson);
-  preload(L, "luv", luaopen_luv);
+  preload(L, "luv", mu_prepare_luv(L, m));
   preload(L, "muster.host", mu_open_host);
   lua_pushvalue(L, sched);
   lua_pushcclosure(L, open_core, 1);
@@ -106,9 +105,11 @@ static void preload_linked(lua_State *L, int sched) {
 }
 
 void mu_open_libraries(lua_State *L, muster *m, int sched) {
-  if (m->owns_state) luaL_openlibs(L);
-  luv_set_loop(L, &m->loop.uv);
-  preload_linked(L, sched);
+  if (m->owns_state) {
+    luaL_openlibs(L);
+    mu_open_exit(L);
+  }
+  preload_linked(L, m, sched);
   if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE) add_searcher(L, m->config.module_path);
   lua_settop(L, sched);
   mu_bind_coroutine(L, sched);

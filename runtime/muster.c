@@ -122,7 +122,7 @@ static int spawn(lua_State *L) {
   muster_task *hold = lua_touserdata(L, 1);
   mu_sched *s = hold->m->s;
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  hold->t = mu_task_new(L, s, lua_gettop(L) - 2, NULL);
+  hold->t = mu_task_new(L, s, lua_gettop(L) - 2);
   lua_pushvalue(L, 2);
   hold->anchor = mu_anchor(s, L);
   hold->t->run.flags |= MU_OBSERVED; /* the holder answers for its errors */

@@ -18,6 +18,13 @@ static bool stuck(muster *m) {
   return !mu_sched_ready(m->s) && mu_sched_next(m->s) < 0 && !m->s->external && !mu_loop_busy(&m->loop);
 }
 
+static int report_deadlock(muster *m) {
+  static const char title[] = "muster: deadlock: nothing can run, no timer and no I/O is pending, and these tasks wait:\n";
+  m->s->hooks.report(m->s->hooks.data, title, sizeof title - 1);
+  mu_sched_report_waiting(m->s);
+  return MUSTER_EDEADLOCK;
+}
+
 static int enter(muster *m) {
   if (m->running || m->s->current) return MUSTER_EBUSY;
   m->running = true;
@@ -38,7 +45,7 @@ static int run_until(muster *m, bool (*done)(muster *m, void *data), void *data)
   for (;;) {
     bool more = step(m);
     if (done(m, data) || atomic_load(&m->stopped)) break;
-    if (!more && stuck(m)) return leave(m, MUSTER_EDEADLOCK);
+    if (!more && stuck(m)) return leave(m, report_deadlock(m));
     poll(m, !more);
   }
   return leave(m, 0);

@@ -31,6 +31,12 @@ struct muster_task {
 /* Makes the library known to require, and the standard libraries with those linked in: lpeg, re, cjson, luv. Raises. */
 void mu_open_libraries(lua_State *L, muster *m, int sched);
 
+/* Gives luv the loop of m; returns its opener. */
+lua_CFunction mu_prepare_luv(lua_State *L, muster *m);
+
+/* Replaces os.exit in a state of our own. */
+void mu_open_exit(lua_State *L);
+
 /* Pushes the module "muster.host": what the library needs of the host (clock, options). */
 int mu_open_host(lua_State *L);
 

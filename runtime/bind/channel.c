@@ -9,7 +9,7 @@ static lua_Integer check_capacity(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return 0;
   if (lua_isinteger(L, 1)) return mu_check_count(L, 1, 0, "capacity");
   lua_Number n = luaL_checknumber(L, 1);
-  luaL_argcheck(L, n >= LUA_MAXINTEGER, 1, "capacity must be an integer, or math.huge");
+  luaL_argcheck(L, n >= 0x1p63, 1, "capacity must be an integer, or math.huge");
   return LUA_MAXINTEGER;
 }
 

@@ -41,7 +41,7 @@ static int group_spawn(lua_State *L) {
   mu_task *t = mu_totask(L, s, 2);
   if (!t) {
     luaL_argexpected(L, lua_isfunction(L, 2), 2, "function or task");
-    t = mu_task_new(L, s, lua_gettop(L) - 2, NULL);
+    t = mu_task_new(L, s, lua_gettop(L) - 2);
   }
   luaL_argcheck(L, t != s->current, 2, "the running task cannot join its own group");
   lua_pushvalue(L, 2);

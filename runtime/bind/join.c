@@ -3,16 +3,17 @@
 
 /* ---- arguments ---- */
 
-/* Pushes the item at index 1's place i as a task; raises if it is none. */
-static void push_task(lua_State *L, mu_sched *s, const char *what, int item, lua_Integer i) {
-  lua_pushvalue(L, item);
-  if (lua_isfunction(L, -1)) {
-    mu_task_new(L, s, 0, NULL);
-    return;
-  }
+/* The item on top of L becomes a task; raises if it is none. */
+static void to_task(lua_State *L, mu_sched *s, const char *what, lua_Integer i) {
   mu_task *t = mu_totask(L, s, -1);
-  if (!t) luaL_error(L, "%s: item %I is a %s, expected a task or a function", what, (LUAI_UACINT)i, luaL_typename(L, -1));
-  if (t == s->current) luaL_error(L, "%s: item %I is the running task itself", what, (LUAI_UACINT)i);
+  if (mu_unlikely(t == s->current)) {
+    if (!t) luaL_error(L, "%s: must be called from inside a task", what);
+    luaL_error(L, "%s: item %I is the running task itself", what, (LUAI_UACINT)i);
+  }
+  if (t) return;
+  if (!lua_isfunction(L, -1))
+    luaL_error(L, "%s: item %I is a %s, expected a task or a function", what, (LUAI_UACINT)i, luaL_typename(L, -1));
+  mu_task_new(L, s, 0);
 }
 
 /* Pushes a new table with the tasks of the list at index; returns their number. */
@@ -20,12 +21,10 @@ static uint32_t push_tasks(lua_State *L, mu_sched *s, const char *what, int list
   lua_Integer n = luaL_len(L, list);
   luaL_argcheck(L, n < INT32_MAX, list, "too many tasks");
   lua_createtable(L, (int)n, 1);
-  int tasks = lua_gettop(L);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, list, i);
-    push_task(L, s, what, tasks + 1, i);
-    lua_rawseti(L, tasks, i);
-    lua_settop(L, tasks);
+    to_task(L, s, what, i);
+    lua_rawseti(L, -2, i);
   }
   return (uint32_t)n;
 }
@@ -35,9 +34,9 @@ static uint32_t push_arguments(lua_State *L, mu_sched *s, const char *what) {
   int n = lua_gettop(L);
   lua_createtable(L, n, 1);
   for (int i = 1; i <= n; i++) {
-    push_task(L, s, what, i, i);
+    lua_pushvalue(L, i);
+    to_task(L, s, what, i);
     lua_rawseti(L, n + 1, i);
-    lua_settop(L, n + 1);
   }
   return (uint32_t)n;
 }

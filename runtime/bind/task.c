@@ -30,13 +30,18 @@ static void push_maker(lua_State *L, mu_sched *s, int function) {
   *m = mu_maker_new(L, s, function);
 }
 
-/* An async function; upvalues: scheduler, function, maker. arguments -> task */
+/* An async function; upvalues: scheduler, function, maker, metatable of tasks. arguments -> task */
 static int call_async(lua_State *L) {
   mu_maker **m = lua_touserdata(L, lua_upvalueindex(3));
   int nargs = lua_gettop(L);
+  luaL_checkstack(L, 2, NULL);
+  mu_task_push_new(L, nargs, lua_upvalueindex(4), *m);
   lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  mu_task_new(L, mu_self(L), nargs, *m);
+  lua_setiuservalue(L, nargs + 1, 1);
+  for (int i = 1; i <= nargs; i++) {
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, nargs + 1, i + 1);
+  }
   return 1;
 }
 
@@ -46,7 +51,8 @@ static int async(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1); /* scheduler, function */
   push_maker(L, mu_self(L), 2);
-  lua_pushcclosure(L, call_async, 3);
+  mu_push_root(mu_self(L), L, MU_ROOT_TASK_META);
+  lua_pushcclosure(L, call_async, 4);
   return 1;
 }
 
@@ -54,7 +60,7 @@ static int async(lua_State *L) {
 
 /* Makes the task or function at index 1, with the arguments after it, the task at index 1. */
 static mu_task *as_task(lua_State *L, mu_sched *s) {
-  if (lua_isfunction(L, 1)) return mu_task_new(L, s, lua_gettop(L) - 1, NULL);
+  if (lua_isfunction(L, 1)) return mu_task_new(L, s, lua_gettop(L) - 1);
   mu_task *t = mu_totask(L, s, 1);
   if (!t) luaL_typeerror(L, 1, "task or function");
   luaL_argcheck(L, lua_gettop(L) == 1, 2, "a task takes its arguments when it is made");

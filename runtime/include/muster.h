@@ -124,8 +124,8 @@ typedef enum {
   MUSTER_RUN_NOWAIT /* run what is due now */
 } muster_run_mode;
 
-/* Drives the loop. Returns 1 if tasks (other than daemons) are left, 0 if none, or MUSTER_EDEADLOCK, MUSTER_EBUSY.
-** Any mode returns early after muster_stop. */
+/* Drives the loop. Returns 1 if tasks (other than daemons) are left, 0 if none, MUSTER_EBUSY, or, of MUSTER_RUN_ALL,
+** MUSTER_EDEADLOCK after reporting which tasks wait for what. Any mode returns early after muster_stop. */
 MUSTER_API int muster_run(muster *m, muster_run_mode mode);
 
 /* Drives the loop until t has ended. Returns 0, or as muster_run. */

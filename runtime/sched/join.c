@@ -51,20 +51,37 @@ uint32_t mu_join_take(mu_join *j) {
   return index;
 }
 
-/* Replaces the task at index by its first value. The place exists, so that nothing is allocated. */
-static void store_value(mu_sched *s, mu_join *j, uint32_t index, const mu_task *t) {
-  lua_State *root = s->root;
-  push_items(s, j, root);
-  int items = lua_gettop(root);
-  if (t->run.nargs) {
-    lua_rawgeti(root, -1, index);
-    lua_getiuservalue(root, -1, 1);
-    if (t->run.flags & MU_PACKED) lua_rawgeti(root, -1, 1);
+/* Pushes on L the first value of a done task: from its coroutine, where it still lies if it has just ended, or from the
+** table of tasks that is on top of L. */
+static void push_value(lua_State *L, uint32_t index, mu_task *t) {
+  if (!t->run.nargs) {
+    lua_pushnil(L);
+  } else if (t->u.co) {
+    lua_pushvalue(t->u.co, 2);
+    lua_xmove(t->u.co, L, 1);
   } else {
-    lua_pushnil(root);
+    lua_rawgeti(L, -1, index);
+    lua_getiuservalue(L, -1, 1);
+    lua_remove(L, -2);
   }
-  lua_rawseti(root, items, index);
-  lua_settop(root, items - 1);
+  if (!(t->run.flags & MU_PACKED)) return;
+  lua_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+}
+
+/* Replaces the task at index by its first value. The place exists, so that nothing is allocated. */
+static void store_value(mu_sched *s, mu_join *j, uint32_t index, mu_task *t) {
+  if (s->starting == j) { /* mu_join_run has the table at hand */
+    lua_pushvalue(s->from, s->starting_at);
+    push_value(s->from, index, t);
+    lua_rawseti(s->from, -2, index);
+    lua_pop(s->from, 1);
+    return;
+  }
+  push_items(s, j, s->root);
+  push_value(s->root, index, t);
+  lua_rawseti(s->root, -2, index);
+  lua_pop(s->root, 1);
 }
 
 static void forget_item(mu_sched *s, mu_join *j, uint32_t index) {
@@ -159,14 +176,17 @@ static void start(mu_sched *s, mu_join *j, lua_State *L, uint32_t index) {
 
 int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget) {
   mu_join *j = mu_container(r, mu_join, run);
-  int started = 0;
+  int started = 0, at = lua_gettop(L) + 1;
+  push_items(s, j, L);
+  s->starting = j;
+  s->starting_at = at;
   for (; started < budget && may_start(j); started++) {
     uint32_t index = j->next++;
-    push_items(s, j, L);
-    lua_rawgeti(L, -1, index);
-    lua_remove(L, -2);
+    lua_rawgeti(L, at, index);
     start(s, j, L, index);
   }
+  s->starting = NULL;
+  lua_settop(L, at - 1);
   if (may_start(j) && mu_list_empty(&r->link)) mu_list_push_front(&s->batch, &r->link); /* the budget is spent */
   return started ? started : 1;
 }

@@ -79,22 +79,10 @@ void mu_fire(mu_sched *s, mu_op *op) {
 
 /* ---- suspending ---- */
 
-static void refuse(lua_State *L, mu_sched *s, const char *what) {
+void mu_refuse(lua_State *L, mu_sched *s, const char *what) {
   if (s->closed) luaL_error(L, "%s: the runtime is closed", what);
   if (!s->current) luaL_error(L, "%s: must be called from inside a task", what);
   luaL_error(L, "%s: cannot be called inside a coroutine that the script made itself", what);
-}
-
-mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
-  mu_task *t = s->current;
-  if (mu_unlikely(!t || t->u.co != L)) refuse(L, s, what);
-  return t;
-}
-
-mu_task *mu_enter(lua_State *L, mu_sched *s, const char *what) {
-  mu_task *t = mu_enter_shielded(L, s, what);
-  if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_raise(L, s, t);
-  return t;
 }
 
 int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k) {
@@ -109,8 +97,7 @@ void mu_unpark_quietly(mu_sched *s, mu_task *t) {
   t->run.flags &= (uint16_t)~MU_WOKEN;
 }
 
-void mu_unpark(lua_State *L, mu_sched *s) {
-  mu_task *t = s->current;
+void mu_end_wait(lua_State *L, mu_sched *s, mu_task *t) {
   mu_op *fired = mu_fired(t);
   bool committed = fired && fired->cls->commits;
   mu_unpark_quietly(s, t);
@@ -122,9 +109,9 @@ lua_State *mu_landing(mu_op *op, int n) {
   return lua_checkstack(co, n) ? co : NULL;
 }
 
-static int yielded(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  mu_unpark(L, mu_self(L));
+static int yielded(lua_State *L, int status, lua_KContext sched) {
+  (void)status;
+  mu_unpark(L, (mu_sched *)sched);
   return 0;
 }
 
@@ -133,7 +120,7 @@ int mu_yield(lua_State *L, mu_sched *s) {
   if (!lua_isyieldable(L)) luaL_error(L, "cannot yield here: a C function is between the task and this call");
   mu_set_state(t, MU_READY);
   mu_ready(s, &t->run);
-  return lua_yieldk(L, 0, 0, yielded);
+  return lua_yieldk(L, 0, (lua_KContext)s, yielded);
 }
 
 /* ---- interrupting ---- */

@@ -83,6 +83,7 @@ static void protected_turns(mu_sched *s, lua_State *L, int budget) {
   lua_pop(L, 1); /* "not enough memory" */
   mu_task *t = s->beginning;
   s->beginning = NULL;
+  s->starting = NULL;
   if (t) mu_task_fail(s, t);
 }
 
@@ -96,9 +97,12 @@ bool mu_sched_step(mu_sched *s, lua_State *from, double now, int budget) {
 
 /* ---- all tasks ---- */
 
-/* The task that the anchored value on top of L belongs to, its userdata in the place of the value; or NULL. */
-static mu_task *task_of_anchored(lua_State *L, mu_sched *s) {
-  if (!lua_isthread(L, -1)) return mu_totask(L, s, -1);
+/* The task that has the slot whose value is on top of L, its userdata in the place of the value; or NULL. */
+static mu_task *task_of_slot(lua_State *L, mu_sched *s, uint32_t slot) {
+  if (!lua_isthread(L, -1)) {
+    mu_task *t = mu_totask(L, s, -1);
+    return t && t->run.slot == slot && !t->u.co ? t : NULL; /* others may hold it too */
+  }
   lua_Debug ar;
   lua_State *co = lua_tothread(L, -1);
   if (!lua_getstack(co, 0, &ar)) return NULL; /* a spare one */
@@ -113,7 +117,7 @@ void mu_each_task(lua_State *L, mu_sched *s, void (*fn)(lua_State *L, mu_task *t
   for (uint32_t slot = 1; slot <= s->slots; slot++) {
     int top = lua_gettop(L);
     mu_push_anchored(s, L, slot);
-    mu_task *t = task_of_anchored(L, s);
+    mu_task *t = task_of_slot(L, s, slot);
     if (t && !mu_task_ended(t)) fn(L, t, data);
     lua_settop(L, top);
   }
@@ -144,6 +148,7 @@ static int set_up(lua_State *L) {
   lua_newtable(root); /* anchors */
   lua_newtable(root); /* metatable of tasks */
   s->task_meta = lua_topointer(root, -1);
+  mu_task_push_body(root, s);
   push_weak_table(root, "k"); /* names */
   lua_newtable(root);         /* traces */
   push_weak_table(root, "v"); /* unseen failures */

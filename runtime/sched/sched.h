@@ -131,8 +131,12 @@ struct mu_task {
 };
 _Static_assert(sizeof(mu_task) <= 64, "a million suspended tasks must fit in 1.4 GB");
 
-/* Pushes a new task for the function and nargs arguments on top of the stack, which it replaces. Raises. */
-mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs, mu_maker *maker);
+/* Replaces the function and nargs arguments on top of the stack by a new task for them. Raises. */
+mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs);
+
+/* Pushes a new task whose user values, the function and nargs arguments, are still to be set. metatable: the index of
+** MU_ROOT_TASK_META's value. maker: who counts it, or NULL. Raises. */
+mu_task *mu_task_push_new(lua_State *L, int nargs, int metatable, mu_maker *maker);
 
 /* The task at index, or NULL. */
 mu_task *mu_totask(lua_State *L, mu_sched *s, int index);
@@ -182,21 +186,11 @@ static inline mu_sched *mu_self(lua_State *L) { return lua_touserdata(L, lua_upv
 /* The scheduler of any state, from its registry; NULL if none. */
 mu_sched *mu_sched_of(lua_State *L);
 
-/* The running task. Raises if there is none, if what runs is a coroutine inside it, or if it is cancelled. Every
-** suspending call begins with this. what is its name. */
-mu_task *mu_enter(lua_State *L, mu_sched *s, const char *what);
-
-/* The same for clean-up, which goes on in a cancelled task. */
-mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what);
-
 /* Suspends the running task until one of its ops fires; then k runs. Use as the operand of return. */
 int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k);
 
 /* The op that woke the running task, or NULL if it was cancelled. For a continuation, before mu_unpark. */
 static inline mu_op *mu_fired(mu_task *t) { return t->run.flags & MU_WOKEN ? t->ops : NULL; }
-
-/* Ends the wait: frees the ops of the running task, and raises if it is cancelled. */
-void mu_unpark(lua_State *L, mu_sched *s);
 
 /* The same without raising. */
 void mu_unpark_quietly(mu_sched *s, mu_task *t);
@@ -292,6 +286,7 @@ typedef struct {
 enum { /* the stack of root */
   MU_ROOT_ANCHORS = 1,
   MU_ROOT_TASK_META,
+  MU_ROOT_BODY,   /* what every coroutine runs */
   MU_ROOT_NAMES,  /* task -> name; weak keys */
   MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
   MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
@@ -315,6 +310,8 @@ struct mu_sched {
   uint64_t seed;        /* state of the shuffle, or 0 */
   const void *task_meta; /* the metatable of tasks, to compare */
   mu_task *beginning;    /* fails if memory runs out meanwhile */
+  const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
+  int starting_at;
   uint64_t names;        /* given to tasks so far */
   bool closed;
 
@@ -358,16 +355,43 @@ static inline bool mu_sched_ready(const mu_sched *s) {
   return !mu_list_empty(&s->ready) || !mu_list_empty(&s->batch);
 }
 
+/* ---- suspending: the short ways, for every call ----------------------------------------------------------------- */
+
+void mu_refuse(lua_State *L, mu_sched *s, const char *what); /* raises, naming why nothing can be awaited here */
+void mu_end_wait(lua_State *L, mu_sched *s, mu_task *t);     /* mu_unpark for a task that waited or is cancelled */
+void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t);   /* raises the error of the scope in force */
+
+/* The running task, for clean-up, which goes on in a cancelled task. Raises if nothing can be awaited here. */
+static inline mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
+  mu_task *t = s->current;
+  if (mu_unlikely(!t || t->u.co != L)) mu_refuse(L, s, what);
+  return t;
+}
+
+/* The running task. Raises if there is none, if what runs is a coroutine inside it, or if it is cancelled. Every
+** suspending call begins with this. what is its name. */
+static inline mu_task *mu_enter(lua_State *L, mu_sched *s, const char *what) {
+  mu_task *t = mu_enter_shielded(L, s, what);
+  if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_raise(L, s, t);
+  return t;
+}
+
+/* Ends the wait: frees the ops of the running task, and raises if it is cancelled. */
+static inline void mu_unpark(lua_State *L, mu_sched *s) {
+  mu_task *t = s->current;
+  if (t->ops || t->run.flags & MU_RAISE) mu_end_wait(L, s, t);
+}
+
 /* ---- between the files of the scheduler ------------------------------------------------------------------------ */
 
 void mu_ready(mu_sched *s, mu_runnable *r); /* puts r at the end of the ready queue */
 void mu_set_state(mu_task *t, mu_state state);
 void mu_task_run(mu_sched *s, mu_task *t);                 /* resumes a task that has begun */
+void mu_task_push_body(lua_State *L, mu_sched *s);
 void mu_task_count_start(mu_sched *s, mu_task *t);          /* a created task becomes ready */
 void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L); /* first run of the task on top of L, which it pops */
 void mu_task_fail(mu_sched *s, mu_task *t);                /* ends a task that memory does not let begin */
 void mu_task_kill(mu_sched *s, mu_task *t);                /* runs its __close without suspending */
-void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t); /* raises the error of the scope in force */
 void mu_task_recheck(mu_sched *s, mu_task *t);             /* after a change of its scopes */
 void mu_task_interrupt(mu_sched *s, mu_task *t);           /* MU_RAISE has just been set */
 void mu_ops_free(mu_sched *s, mu_task *t);

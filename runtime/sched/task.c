@@ -34,18 +34,26 @@ void mu_set_state(mu_task *t, mu_state state) {
 
 /* ---- creation and start ---- */
 
-mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs, mu_maker *maker) {
+mu_task *mu_task_push_new(lua_State *L, int nargs, int metatable, mu_maker *maker) {
   if (mu_unlikely(nargs > MAX_ARGS)) luaL_error(L, "a task takes at most %d arguments", MAX_ARGS);
-  luaL_checkstack(L, 3, NULL);
   mu_task *t = lua_newuserdatauv(L, sizeof *t, nargs + 1);
   *t = (mu_task){.run = {.state = MU_CREATED, .nargs = (uint8_t)nargs}, .u.maker = maker};
   mu_list_init(&t->run.link);
   mu_list_init(&t->waiters);
-  lua_insert(L, -(nargs + 2)); /* task, function, arguments */
-  for (int i = nargs + 1; i >= 1; i--) lua_setiuservalue(L, -(i + 1), i);
-  mu_push_root(s, L, MU_ROOT_TASK_META);
+  lua_pushvalue(L, metatable);
   lua_setmetatable(L, -2);
   if (maker) mu_maker_created(maker);
+  return t;
+}
+
+mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs) {
+  luaL_checkstack(L, 3, NULL);
+  int function = lua_gettop(L) - nargs;
+  mu_push_root(s, L, MU_ROOT_TASK_META);
+  mu_task *t = mu_task_push_new(L, nargs, -2, NULL);
+  lua_replace(L, -2);          /* the metatable */
+  lua_insert(L, function);     /* task, function, arguments */
+  for (int i = nargs + 1; i >= 1; i--) lua_setiuservalue(L, function, i);
   return t;
 }
 
@@ -115,13 +123,10 @@ void mu_task_push(lua_State *L, mu_sched *s, const mu_task *t) {
 /* ---- running ---- */
 
 /* The stack of `body` while the script's function runs. */
-enum { BODY_TASK = 1, BODY_SCHED, BODY_HANDLER, BODY_RESULT };
+enum { BODY_TASK = 1, BODY_HANDLER, BODY_RESULT };
 
-/* Leaves at most one result: the only one, or a table of several. */
-static void pack_results(lua_State *L, mu_task *t) {
-  int n = lua_gettop(L) - BODY_HANDLER;
-  t->run.nargs = n > 0;
-  if (n <= 1) return;
+/* Several results become a table. */
+static void pack_results(lua_State *L, mu_task *t, int n) {
   lua_createtable(L, n, 1);
   lua_insert(L, BODY_RESULT);
   for (int i = n; i >= 1; i--) lua_rawseti(L, BODY_RESULT, i);
@@ -130,26 +135,32 @@ static void pack_results(lua_State *L, mu_task *t) {
   t->run.flags |= MU_PACKED;
 }
 
-static int body_ended(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  mu_sched *s = lua_touserdata(L, BODY_SCHED);
+static int body_ended(lua_State *L, int status, lua_KContext sched) {
+  mu_sched *s = (mu_sched *)sched;
   mu_task *t = s->current;
-  if (status == LUA_OK || status == LUA_YIELD) {
-    pack_results(L, t);
-  } else {
+  int n = lua_gettop(L) - BODY_HANDLER;
+  if (mu_unlikely(status != LUA_OK && status != LUA_YIELD)) {
     t->run.flags |= MU_ERROR;
     mu_pack_error(L, s, t);
+  } else {
+    t->run.nargs = n > 0;
+    if (n > 1) pack_results(L, t, n);
   }
-  int n = lua_gettop(L) == BODY_RESULT ? 2 : 1;
-  if (n == 2) lua_replace(L, 2);
-  lua_settop(L, n);
-  return n;
+  if (n) lua_replace(L, BODY_HANDLER);
+  return n ? 2 : (lua_settop(L, BODY_TASK), 1);
 }
 
-/* The first function of every coroutine: task, scheduler, message handler, function, arguments -> task, its end. */
+/* The first function of every coroutine: task, message handler, function, arguments -> task, its end. Upvalue 1: the
+** scheduler. */
 static int body(lua_State *L) {
-  int status = lua_pcallk(L, lua_gettop(L) - BODY_HANDLER - 1, LUA_MULTRET, BODY_HANDLER, 0, body_ended);
-  return body_ended(L, status, 0);
+  mu_sched *s = mu_self(L);
+  int status = lua_pcallk(L, lua_gettop(L) - BODY_HANDLER - 1, LUA_MULTRET, BODY_HANDLER, (lua_KContext)s, body_ended);
+  return body_ended(L, status, (lua_KContext)s);
+}
+
+void mu_task_push_body(lua_State *L, mu_sched *s) {
+  lua_pushlightuserdata(L, s);
+  lua_pushcclosure(L, body, 1);
 }
 
 /* An error that is the task's own cancel error ends it as cancelled; any other as failed. */
@@ -177,11 +188,12 @@ static void finish(mu_sched *s, mu_task *t, mu_state state) {
   }
 }
 
-/* The coroutine of t returned: task, and its result or error if it has one. */
+/* The coroutine of t returned: task, and its result or error if it has one; they stay there until all know. */
 static void ended(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
   mu_state state = end_state(t, co);
-  lua_settop(co, 2);
+  if (!t->run.nargs && state == MU_DONE) lua_pushnil(co);
+  lua_pushvalue(co, 2);
   lua_setiuservalue(co, 1, 1);
   mu_scopes_abandon(s, t);
   finish(s, t, state);
@@ -229,10 +241,12 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
 
 void mu_task_run(mu_sched *s, mu_task *t) { resume(s, t, 0); }
 
-/* Moves the function and the arguments from the user values of the task at index 2 of co to the top. */
+/* Pushes the function and the arguments from the user values of the task at index 2 of co. Arguments that take memory
+** are let go; the function's place is for how the task ends. */
 static void move_arguments(lua_State *co, int n) {
-  for (int i = 1; i <= n; i++) {
-    lua_getiuservalue(co, 2, i);
+  lua_getiuservalue(co, 2, 1);
+  for (int i = 2; i <= n; i++) {
+    if (lua_getiuservalue(co, 2, i) < LUA_TSTRING) continue;
     lua_pushnil(co);
     lua_setiuservalue(co, 2, i);
   }
@@ -251,19 +265,18 @@ void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
   int n = t->run.nargs + 1;
   uint32_t slot;
   lua_State *co = mu_coroutine_take(s, &slot);
-  if (mu_unlikely(!lua_checkstack(co, n + 6))) {
+  if (mu_unlikely(!lua_checkstack(co, n + 5))) {
     mu_coroutine_release(s, co, slot);
     luaL_error(L, "not enough memory");
   }
   if (t->run.slot) mu_unanchor(s, t->run.slot);
   t->run.slot = slot;
   t->u.co = co;
-  lua_pushcfunction(co, body);
+  mu_push_root(s, co, MU_ROOT_BODY);
   lua_xmove(L, co, 1);
-  lua_pushlightuserdata(co, s);
   lua_pushcfunction(co, mu_traceback);
   move_arguments(co, n);
-  resume(s, t, n + 3);
+  resume(s, t, n + 2);
 }
 
 /* ---- ends of other kinds ---- */

@@ -1,0 +1,31 @@
+/* exit.c: os.exit, which with close=true must close the variables of the task that calls it, and of all others. */
+#include "runtime.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+
+static int exit_code(lua_State *L) {
+  if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+}
+
+/* os.exit([code [, close]]). The caller's stack is gone once its task is killed: nothing of it is used after. */
+static int os_exit(lua_State *L) {
+  int code = exit_code(L);
+  muster *m = lua_toboolean(L, 2) ? muster_of(L) : NULL;
+  if (m) {
+    lua_State *main = m->L;
+    mu_sched_free(m->s);
+    lua_close(main);
+  }
+  exit(code);
+}
+
+void mu_open_exit(lua_State *L) {
+  if (lua_getglobal(L, LUA_OSLIBNAME) == LUA_TTABLE) {
+    lua_pushcfunction(L, os_exit);
+    lua_setfield(L, -2, "exit");
+  }
+  lua_pop(L, 1);
+}
