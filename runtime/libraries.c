@@ -125,7 +125,7 @@ static int set_virtual(lua_State *L) {
   return 1;
 }
 
-/* -> a table of counters: alive, ops, timers, handles (libuv's, active), … */
+/* -> a table of counters, those of muster_stats_t and: handles (of libuv, active), busy (any I/O pending?) */
 static int stats(lua_State *L) {
   muster_stats_t st;
   muster_stats(muster_of(L), &st);
@@ -136,7 +136,8 @@ static int stats(lua_State *L) {
                 {"tasks", (lua_Integer)st.tasks},   {"alive", (lua_Integer)st.alive},
                 {"peak", (lua_Integer)st.peak},     {"coroutines", (lua_Integer)st.coroutines},
                 {"timers", (lua_Integer)st.timers}, {"ops", (lua_Integer)st.ops},
-                {"unhandled", (lua_Integer)st.unhandled}};
+                {"unhandled", (lua_Integer)st.unhandled},
+                {"handles", (lua_Integer)mu_loop_handles(&muster_of(L)->loop)}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(L, fields[i].value);

@@ -103,6 +103,23 @@ bool mu_loop_busy(mu_loop *l) {
   return posted || uv_loop_alive(&l->uv);
 }
 
+typedef struct {
+  const mu_loop *loop;
+  size_t n;
+} counting;
+
+static void count_handle(uv_handle_t *handle, void *data) {
+  counting *c = data;
+  bool ours = handle == (uv_handle_t *)&c->loop->timer || handle == (uv_handle_t *)&c->loop->wakeup;
+  if (!ours && uv_is_active(handle)) c->n++;
+}
+
+size_t mu_loop_handles(mu_loop *l) {
+  counting c = {l, 0};
+  uv_walk(&l->uv, count_handle, &c);
+  return c.n;
+}
+
 static void on_timer(uv_timer_t *timer) { (void)timer; }
 
 /* Rounds up: the scheduler fires nothing early. */

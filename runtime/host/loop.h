@@ -48,6 +48,9 @@ void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external);
 /* Is any I/O pending, that is, a libuv handle or request active? */
 bool mu_loop_busy(mu_loop *l);
 
+/* How many handles are active, not counting the loop's own? */
+size_t mu_loop_handles(mu_loop *l);
+
 /* Calls fn(owner, data) on the loop's thread. Any thread. False: out of memory. */
 bool mu_loop_post(mu_loop *l, void (*fn)(void *owner, void *data), void *data);
 
