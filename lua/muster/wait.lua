@@ -32,17 +32,19 @@ local function with_index(index, n, ...)
   return table.unpack(values, 1, n + 1)
 end
 
+--- Leaving the scope cancels the others, and waits for them.
+local function first_to_end(list)
+  local join <close> = core.join(list)
+  return join:next()
+end
+
 --- Waits for the first to finish, and cancels the others. A failure counts: it is raised.
 ---@async
 ---@param list (task|function)[] at least one
 ---@return any ... the winner's values (at least one, nil if it had none), then its index
 function M.first(list)
   if #check_list("first", list) == 0 then error("first: the list is empty", 2) end
-  local winner, index
-  for task, i in core.as_completed(list) do
-    winner, index = task, i
-    break
-  end
+  local winner, index = first_to_end(list)
   local results = table.pack(core.await(winner))
   return with_index(index, results.n, table.unpack(results, 1, results.n))
 end

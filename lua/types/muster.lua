@@ -144,8 +144,8 @@ function async.stream(items, fn, opts) end
 ---@class group
 local group = {}
 
----Structured concurrency: `local g <close> = async.group()`. Leaving the scope waits for the tasks; an error in it, or in
----a task, cancels the others. Errors of tasks are raised as one error of kind "group".
+---Structured concurrency: `local g <close> = async.group()`. Leaving the scope waits for the tasks; an error in it, or
+---in a task, cancels the others. Errors of tasks are raised as one error of kind "group".
 ---@async
 ---@param opts? {limit: integer}
 ---@return group
