@@ -42,6 +42,7 @@ static int set_up(lua_State *L) {
   m->s = s;
   s->seed = m->config.seed;
   s->cleanup_limit = m->config.cleanup_limit;
+  s->tunes_collector = m->owns_state;
   lua_pushvalue(L, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, s); /* anchors it */
   lua_pushlightuserdata(L, m);

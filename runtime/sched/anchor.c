@@ -9,6 +9,9 @@
 
 enum { FIRST_CAPACITY = 64, SPARE_MINIMUM = 1024 };
 
+/* While coroutines are this many, the collector waits longer between its cycles. */
+enum { MANY = 1000, TOO_MANY = 256 * 1024, USUAL_PAUSE = 200, LONG_PAUSE = 400 };
+
 static void no_memory(lua_State *L) { luaL_error(L, "not enough memory"); }
 
 static void *grow(lua_State *L, void *array, uint32_t *capacity, size_t size) {
@@ -53,6 +56,26 @@ void mu_push_anchored(mu_sched *s, lua_State *L, uint32_t slot) {
   if (L != s->root) lua_xmove(s->root, L, 1);
 }
 
+/* The collector walks every suspended coroutine in each cycle, and while their number grows finds nothing to free: with
+** its usual pause it would do so at each doubling of the heap. A pause that the script has set itself stays. */
+static void tune_collector(mu_sched *s, lua_State *L, bool many) {
+  if (!s->tunes_collector) return;
+  int usual = many ? USUAL_PAUSE : LONG_PAUSE;
+  int before = lua_gc(L, LUA_GCSETPAUSE, many ? LONG_PAUSE : USUAL_PAUSE);
+  if (before != usual) lua_gc(L, LUA_GCSETPAUSE, before);
+}
+
+static void count_coroutine(mu_sched *s, lua_State *L) {
+  s->coroutines++;
+  if (s->coroutines == MANY || s->coroutines == TOO_MANY) tune_collector(s, L, s->coroutines == MANY);
+}
+
+static void discount_coroutine(mu_sched *s) {
+  s->coroutines--;
+  if (s->coroutines == MANY - 1 || s->coroutines == TOO_MANY - 1)
+    tune_collector(s, s->L, s->coroutines == TOO_MANY - 1);
+}
+
 /* Room for every coroutine to become spare is made when the coroutine is made. */
 void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
   if (s->nspare) return;
@@ -61,7 +84,7 @@ void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
   lua_State *co = lua_newthread(L);
   lua_sethook(co, NULL, 0, 0); /* a new thread inherits the hook of its maker */
   uint32_t slot = mu_anchor(s, L);
-  s->coroutines++;
+  count_coroutine(s, L);
   s->spare[s->nspare++] = (mu_spare){co, slot};
 }
 
@@ -73,7 +96,7 @@ lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot) {
 
 void mu_coroutine_drop(mu_sched *s, uint32_t slot) {
   mu_unanchor(s, slot);
-  s->coroutines--;
+  discount_coroutine(s);
 }
 
 /* After a burst the pool shrinks with the number of tasks alive: the collector walks every coroutine. */

@@ -307,6 +307,7 @@ struct mu_sched {
   mu_heap timers;
   double now;           /* when the present turn began */
   double cleanup_limit; /* seconds, or 0 */
+  bool tunes_collector; /* may change the pause of the state's collector */
   uint64_t seed;        /* state of the shuffle, or 0 */
   const void *task_meta; /* the metatable of tasks, to compare */
   mu_task *beginning;    /* fails if memory runs out meanwhile */
