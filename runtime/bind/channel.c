@@ -3,7 +3,11 @@
 
 enum { MAX_CASES = 64 };
 
-static mu_channel *check(lua_State *L) { return mu_check_object(L, 1); }
+static mu_channel *check(lua_State *L) {
+  mu_channel *c = mu_tochannel(L, 1);
+  if (mu_unlikely(!c)) luaL_typeerror(L, 1, "channel");
+  return c;
+}
 
 static lua_Integer check_capacity(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return 0;
@@ -14,7 +18,7 @@ static lua_Integer check_capacity(lua_State *L) {
 }
 
 static int channel(lua_State *L) {
-  mu_channel_new(L, check_capacity(L));
+  mu_channel_new(L, mu_self(L), check_capacity(L));
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   return 1;
@@ -33,15 +37,14 @@ static int sent(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static void check_value(lua_State *L, int index) {
-  luaL_argcheck(L, !lua_isnoneornil(L, index), index, "nil cannot be sent: it says that a channel is closed");
+  luaL_argcheck(L, lua_type(L, index) > LUA_TNIL, index, "nil cannot be sent: it says that a channel is closed");
 }
 
 static int channel_send(lua_State *L) {
-  mu_sched *s = mu_self(L);
   mu_case c = {check(L), 1, true};
+  mu_sched *s = c.channel->s;
   check_value(L, 2);
   mu_task *t = mu_enter(L, s, "channel:send");
-  lua_settop(L, 2);
   mu_tried tried = mu_channel_try(L, s, &c);
   if (tried == MU_DID) return 0;
   if (tried == MU_CLOSED) return mu_channel_raise_closed(L);
@@ -73,10 +76,9 @@ static int received(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int channel_recv(lua_State *L) {
-  mu_sched *s = mu_self(L);
   mu_case c = {check(L), 1, false};
+  mu_sched *s = c.channel->s;
   mu_task *t = mu_enter(L, s, "channel:recv");
-  lua_settop(L, 1);
   if (mu_channel_try(L, s, &c) == MU_DID) return 1;
   mu_channel_wait(L, s, t, &c, 1);
   return mu_park(L, s, 0, received);
@@ -131,10 +133,8 @@ static int channel_length(lua_State *L) {
 /* Stack: cases, and then two values for each: channel, value to send or nil. */
 
 static mu_channel *check_case_channel(lua_State *L, int index, lua_Integer i) {
-  mu_channel *c = lua_touserdata(L, index);
-  bool is = c && lua_getmetatable(L, index) && lua_rawequal(L, -1, lua_upvalueindex(2));
-  if (!is) luaL_error(L, "select: case %I is no channel and no {send=channel, value=…}", (LUAI_UACINT)i);
-  lua_pop(L, 1);
+  mu_channel *c = mu_tochannel(L, index);
+  if (!c) luaL_error(L, "select: case %I is no channel and no {send=channel, value=…}", (LUAI_UACINT)i);
   return c;
 }
 

@@ -34,7 +34,6 @@ static void push_maker(lua_State *L, mu_sched *s, int function) {
 static int call_async(lua_State *L) {
   mu_maker **m = lua_touserdata(L, lua_upvalueindex(3));
   int nargs = lua_gettop(L);
-  luaL_checkstack(L, 2, NULL);
   mu_task_push_new(L, nargs, lua_upvalueindex(4), *m);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setiuservalue(L, nargs + 1, 1);

@@ -83,6 +83,7 @@ void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
     s->spare = grow(L, s->spare, &s->spare_capacity, sizeof *s->spare);
   lua_State *co = lua_newthread(L);
   lua_sethook(co, NULL, 0, 0); /* a new thread inherits the hook of its maker */
+  mu_push_root(s, co, MU_ROOT_BODY);
   uint32_t slot = mu_anchor(s, L);
   count_coroutine(s, L);
   s->spare[s->nspare++] = (mu_spare){co, slot};
@@ -101,7 +102,7 @@ void mu_coroutine_drop(mu_sched *s, uint32_t slot) {
 
 /* After a burst the pool shrinks with the number of tasks alive: the collector walks every coroutine. */
 void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot) {
-  lua_settop(co, 0);
+  lua_settop(co, 1);
   if (s->nspare >= SPARE_MINIMUM && s->nspare > s->alive) mu_coroutine_drop(s, slot);
   else s->spare[s->nspare++] = (mu_spare){co, slot};
 }

@@ -11,9 +11,11 @@ typedef struct {
   bool got, closed;
 } channel_op;
 
-mu_channel *mu_channel_new(lua_State *L, lua_Integer capacity) {
+const char mu_channel_mark = 0;
+
+mu_channel *mu_channel_new(lua_State *L, mu_sched *s, lua_Integer capacity) {
   mu_channel *c = lua_newuserdatauv(L, sizeof *c, 2);
-  *c = (mu_channel){.capacity = capacity};
+  *c = (mu_channel){.mark = &mu_channel_mark, .s = s, .capacity = capacity};
   mu_list_init(&c->receivers);
   mu_list_init(&c->senders);
   lua_createtable(L, capacity < 1024 ? (int)capacity : 0, 0);
@@ -30,22 +32,22 @@ int mu_channel_raise_closed(lua_State *L) {
 
 /* ---- the buffer ---- */
 
-/* Pops the value on top of L into the buffer of the channel at index. */
-static void buffer_push(lua_State *L, mu_channel *c, int index) {
+/* Puts the value at index value into the buffer of the channel at index. Leaves the buffer on the stack. */
+static void buffer_push(lua_State *L, mu_channel *c, int index, int value) {
   lua_getiuservalue(L, index, BUFFER);
-  lua_insert(L, -2);
+  lua_pushvalue(L, value);
   lua_rawseti(L, -2, 1 + (c->head + c->count++) % c->capacity);
-  lua_pop(L, 1);
 }
 
+/* Pushes the buffer and the oldest value in it. */
 static void buffer_pop(lua_State *L, mu_channel *c, int index) {
   lua_Integer at = 1 + c->head;
   lua_getiuservalue(L, index, BUFFER);
-  lua_rawgeti(L, -1, at);
-  lua_pushnil(L);
-  lua_rawseti(L, -3, at);
-  lua_remove(L, -2);
-  c->head = at % c->capacity;
+  if (lua_rawgeti(L, -1, at) >= LUA_TSTRING) { /* takes memory: let it go */
+    lua_pushnil(L);
+    lua_rawseti(L, -3, at);
+  }
+  c->head = at == c->capacity ? 0 : at;
   c->count--;
 }
 
@@ -83,9 +85,12 @@ static mu_tried try_send(lua_State *L, mu_sched *s, mu_channel *c, int at) {
   if (c->closed) return MU_CLOSED;
   bool direct = !mu_list_empty(&c->receivers);
   if (!direct && c->count >= c->capacity) return MU_WOULD_WAIT;
-  lua_pushvalue(L, at + 1);
-  if (direct) hand_over(s, c, L);
-  else buffer_push(L, c, at);
+  if (direct) {
+    lua_pushvalue(L, at + 1);
+    hand_over(s, c, L);
+  } else {
+    buffer_push(L, c, at, at + 1);
+  }
   return MU_DID;
 }
 
@@ -96,7 +101,8 @@ static mu_tried try_receive(lua_State *L, mu_sched *s, mu_channel *c, int at) {
     buffer_pop(L, c, at);
     if (!mu_list_empty(&c->senders)) {
       take_from_sender(s, c, L);
-      buffer_push(L, c, at);
+      buffer_push(L, c, at, lua_gettop(L));
+      lua_pop(L, 2); /* buffer, sent value: the received one is on top again */
     }
   } else if (!mu_list_empty(&c->senders)) {
     take_from_sender(s, c, L);

@@ -10,6 +10,8 @@
 #include "sched/sched.h"
 
 typedef struct {
+  const void *mark; /* mu_channel_mark: tells a channel from other userdata faster than its metatable */
+  mu_sched *s;
   lua_Integer capacity, count, head; /* of the buffer */
   lua_Integer returned, taken;       /* values that came back: so far, and of these received again */
   bool closed;
@@ -23,11 +25,19 @@ typedef struct {
   bool sends;
 } mu_case;
 
-/* Pushes a new channel userdata without a metatable. Raises. */
-mu_channel *mu_channel_new(lua_State *L, lua_Integer capacity);
+extern const char mu_channel_mark;
 
-/* Sends the value that follows the channel on the stack, or receives and pushes a value (nil: closed), if that needs no
-** waiting. MU_CLOSED: sending to a closed channel. */
+/* The channel at index, or NULL. */
+static inline mu_channel *mu_tochannel(lua_State *L, int index) {
+  mu_channel *c = lua_touserdata(L, index);
+  return c && lua_rawlen(L, index) == sizeof *c && c->mark == &mu_channel_mark ? c : NULL;
+}
+
+/* Pushes a new channel userdata without a metatable. Raises. */
+mu_channel *mu_channel_new(lua_State *L, mu_sched *s, lua_Integer capacity);
+
+/* Sends the value that follows the channel on the stack, or receives and pushes a value (nil: closed) above others that
+** do not count, if that needs no waiting. MU_CLOSED: sending to a closed channel. */
 typedef enum { MU_DID, MU_WOULD_WAIT, MU_CLOSED } mu_tried;
 mu_tried mu_channel_try(lua_State *L, mu_sched *s, const mu_case *c);
 

@@ -52,15 +52,15 @@ uint32_t mu_join_take(mu_join *j) {
 }
 
 /* Pushes on L the first value of a done task: from its coroutine, where it still lies if it has just ended, or from the
-** table of tasks that is on top of L. */
-static void push_value(lua_State *L, uint32_t index, mu_task *t) {
+** table of tasks at index items. */
+static void push_value(lua_State *L, int items, uint32_t index, mu_task *t) {
   if (!t->run.nargs) {
     lua_pushnil(L);
   } else if (t->u.co) {
-    lua_pushvalue(t->u.co, 2);
+    lua_pushvalue(t->u.co, MU_CO_RESULT);
     lua_xmove(t->u.co, L, 1);
   } else {
-    lua_rawgeti(L, -1, index);
+    lua_rawgeti(L, items, index);
     lua_getiuservalue(L, -1, 1);
     lua_remove(L, -2);
   }
@@ -72,14 +72,12 @@ static void push_value(lua_State *L, uint32_t index, mu_task *t) {
 /* Replaces the task at index by its first value. The place exists, so that nothing is allocated. */
 static void store_value(mu_sched *s, mu_join *j, uint32_t index, mu_task *t) {
   if (s->starting == j) { /* mu_join_run has the table at hand */
-    lua_pushvalue(s->from, s->starting_at);
-    push_value(s->from, index, t);
-    lua_rawseti(s->from, -2, index);
-    lua_pop(s->from, 1);
+    push_value(s->from, s->starting_at, index, t);
+    lua_rawseti(s->from, s->starting_at, index);
     return;
   }
   push_items(s, j, s->root);
-  push_value(s->root, index, t);
+  push_value(s->root, lua_gettop(s->root), index, t);
   lua_rawseti(s->root, -2, index);
   lua_pop(s->root, 1);
 }

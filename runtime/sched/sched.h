@@ -283,6 +283,9 @@ typedef struct {
   uint32_t slot;
 } mu_spare;
 
+/* Where a task that has just ended keeps its result, on the stack of its coroutine. */
+enum { MU_CO_RESULT = 4 };
+
 enum { /* the stack of root */
   MU_ROOT_ANCHORS = 1,
   MU_ROOT_TASK_META,
@@ -398,7 +401,7 @@ void mu_task_interrupt(mu_sched *s, mu_task *t);           /* MU_RAISE has just 
 void mu_ops_free(mu_sched *s, mu_task *t);
 int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget); /* starts what it may; returns how many */
 
-/* Anchors and coroutines (anchor.c). */
+/* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L);            /* pops a value into the anchor table; raises */
 void mu_unanchor(mu_sched *s, uint32_t slot);
 void mu_push_anchored(mu_sched *s, lua_State *L, uint32_t slot);

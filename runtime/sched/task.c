@@ -89,6 +89,9 @@ void mu_task_daemon(mu_sched *s, mu_task *t) {
   if (t->run.state != MU_CREATED && !mu_task_ended(t)) s->daemons++;
 }
 
+/* The stack of a coroutine between tasks, and when one has ended. */
+enum { CO_BODY = 1, CO_TASK, CO_RESULT = MU_CO_RESULT };
+
 /* The deepest level of a coroutine's call stack. */
 static int bottom_level(lua_State *co) {
   lua_Debug ar;
@@ -115,7 +118,7 @@ void mu_task_push(lua_State *L, mu_sched *s, const mu_task *t) {
     lua_getstack(co, bottom_level(co), &ar);
     lua_getlocal(co, &ar, 1);
   } else {
-    lua_pushvalue(co, 2); /* it could not even begin */
+    lua_pushvalue(co, CO_BODY + 2); /* it could not even begin */
   }
   if (L != co) lua_xmove(co, L, 1);
 }
@@ -146,12 +149,11 @@ static int body_ended(lua_State *L, int status, lua_KContext sched) {
     t->run.nargs = n > 0;
     if (n > 1) pack_results(L, t, n);
   }
-  if (n) lua_replace(L, BODY_HANDLER);
-  return n ? 2 : (lua_settop(L, BODY_TASK), 1);
+  return lua_gettop(L);
 }
 
-/* The first function of every coroutine: task, message handler, function, arguments -> task, its end. Upvalue 1: the
-** scheduler. */
+/* The first function of every coroutine: task, message handler, function, arguments -> task, handler, and the result or
+** error if there is one. Upvalue 1: the scheduler. */
 static int body(lua_State *L) {
   mu_sched *s = mu_self(L);
   int status = lua_pcallk(L, lua_gettop(L) - BODY_HANDLER - 1, LUA_MULTRET, BODY_HANDLER, (lua_KContext)s, body_ended);
@@ -167,8 +169,8 @@ void mu_task_push_body(lua_State *L, mu_sched *s) {
 static mu_state end_state(mu_task *t, lua_State *co) {
   if (!(t->run.flags & MU_ERROR)) return MU_DONE;
   if (!(t->run.flags & MU_CANCEL) || t->run.flags & MU_PACKED) return MU_FAILED;
-  lua_getiuservalue(co, 1, 1);
-  bool own = lua_rawequal(co, 2, 3);
+  lua_getiuservalue(co, CO_TASK, 1);
+  bool own = lua_rawequal(co, CO_RESULT, -1);
   lua_pop(co, 1);
   return own ? MU_CANCELLED : MU_FAILED;
 }
@@ -188,13 +190,13 @@ static void finish(mu_sched *s, mu_task *t, mu_state state) {
   }
 }
 
-/* The coroutine of t returned: task, and its result or error if it has one; they stay there until all know. */
+/* The coroutine of t has returned from `body`. What is on its stack stays there until all know. */
 static void ended(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
   mu_state state = end_state(t, co);
   if (!t->run.nargs && state == MU_DONE) lua_pushnil(co);
-  lua_pushvalue(co, 2);
-  lua_setiuservalue(co, 1, 1);
+  lua_pushvalue(co, CO_RESULT);
+  lua_setiuservalue(co, CO_TASK, 1);
   mu_scopes_abandon(s, t);
   finish(s, t, state);
   t->u.co = NULL;
@@ -241,14 +243,14 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
 
 void mu_task_run(mu_sched *s, mu_task *t) { resume(s, t, 0); }
 
-/* Pushes the function and the arguments from the user values of the task at index 2 of co. Arguments that take memory
+/* Pushes the function and the arguments from the user values of the task at index ud of co. Arguments that take memory
 ** are let go; the function's place is for how the task ends. */
-static void move_arguments(lua_State *co, int n) {
-  lua_getiuservalue(co, 2, 1);
+static void move_arguments(lua_State *co, int ud, int n) {
+  lua_getiuservalue(co, ud, 1);
   for (int i = 2; i <= n; i++) {
-    if (lua_getiuservalue(co, 2, i) < LUA_TSTRING) continue;
+    if (lua_getiuservalue(co, ud, i) < LUA_TSTRING) continue;
     lua_pushnil(co);
-    lua_setiuservalue(co, 2, i);
+    lua_setiuservalue(co, ud, i);
   }
 }
 
@@ -265,17 +267,17 @@ void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
   int n = t->run.nargs + 1;
   uint32_t slot;
   lua_State *co = mu_coroutine_take(s, &slot);
-  if (mu_unlikely(!lua_checkstack(co, n + 5))) {
+  if (mu_unlikely(n > 10 && !lua_checkstack(co, n + 5))) {
     mu_coroutine_release(s, co, slot);
     luaL_error(L, "not enough memory");
   }
   if (t->run.slot) mu_unanchor(s, t->run.slot);
   t->run.slot = slot;
   t->u.co = co;
-  mu_push_root(s, co, MU_ROOT_BODY);
+  lua_pushvalue(co, CO_BODY);
   lua_xmove(L, co, 1);
   lua_pushcfunction(co, mu_traceback);
-  move_arguments(co, n);
+  move_arguments(co, CO_BODY + 2, n);
   resume(s, t, n + 2);
 }
 
