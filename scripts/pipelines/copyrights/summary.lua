@@ -1,0 +1,88 @@
+--- What a run found, counted up for the reader of standard error.
+
+local M = {}
+
+---@class Summary
+local Summary = {}
+Summary.__index = Summary
+
+function M.new()
+  return setmetatable({ files = 0, bytes = 0, statements = 0, errors = {},
+    holders = {}, by_name = {}, by_key = {} }, Summary)
+end
+
+-- "The Foo Group, Inc." and "Foo Group Inc" are one holder.
+local function simplify(name)
+  local key = name:lower():gsub("^the ", ""):gsub("[%s%p]+", " "):gsub(" $", "")
+  return (key:gsub(" inc$", ""):gsub(" ltd$", ""))
+end
+
+-- The holder of that name, known by its first spelling.
+local function holder_of(self, name)
+  local key = simplify(name)
+  local holder = self.by_key[key]
+  if not holder then
+    holder = { name = name, statements = 0 }
+    self.by_key[key], self.holders[#self.holders + 1] = holder, holder
+  end
+  return holder
+end
+
+local function count(self, name)
+  local holder = self.by_name[name] or holder_of(self, name)
+  self.by_name[name] = holder
+  holder.statements = holder.statements + 1
+end
+
+---@param record Record
+function Summary:add(record)
+  self.files = self.files + 1
+  if record.error then
+    self.errors[#self.errors + 1] = record
+    return
+  end
+  self.bytes = self.bytes + record.bytes
+  self.statements = self.statements + #record.statements
+  for _, statement in ipairs(record.statements) do
+    if statement.holder then count(self, statement.holder) end
+  end
+end
+
+-- The `n` holders with most statements, ties in the order they were met.
+local function top(holders, n)
+  local place = {}
+  for i, holder in ipairs(holders) do place[holder] = i end
+  local sorted = table.move(holders, 1, #holders, 1, {})
+  table.sort(sorted, function(a, b)
+    if a.statements ~= b.statements then return a.statements > b.statements end
+    return place[a] < place[b]
+  end)
+  return table.move(sorted, 1, math.min(n, #sorted), 1, {})
+end
+
+local function lines_of(list, n, format)
+  local lines = {}
+  for i = 1, math.min(n, #list) do lines[i] = format(list[i]) end
+  if #list > n then lines[n + 1] = ("    ... and %d more"):format(#list - n) end
+  return table.concat(lines, "\n")
+end
+
+local function error_line(record) return ("    %s: %s"):format(record.file, record.error) end
+local function holder_line(holder) return ("  %6d  %s"):format(holder.statements, holder.name) end
+
+--- The summary as text, for a run of `seconds`.
+---@param seconds number
+---@return string
+function Summary:text(seconds)
+  local megabytes = self.bytes / 1e6
+  local lines = { ("%d files, %d of them with an error; %.1f MB in %.2f s, %.1f MB/s"):format(
+    self.files, #self.errors, megabytes, seconds, megabytes / math.max(seconds, 1e-9)) }
+  if self.errors[1] then lines[#lines + 1] = lines_of(self.errors, 5, error_line) end
+  lines[#lines + 1] = ("%d copyright statements by %d holders"):format(self.statements, #self.holders)
+  if self.holders[1] then
+    lines[#lines + 1] = "top holders:\n" .. lines_of(top(self.holders, 5), 5, holder_line)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return M
