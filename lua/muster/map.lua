@@ -45,10 +45,12 @@ local function check(what, items, fn)
   end
 end
 
---- Gives every item to the join as a task.
+--- Gives every item to the join as a task; pulls one only when there is room for it.
 function Stream:feed(items, make)
-  for item in items do
+  while true do
     if self.room then self.room:acquire() end
+    local item = items()
+    if item == nil then return end
     self.join:add(make(item))
   end
 end
@@ -101,15 +103,21 @@ function Stream:__call()
   return false, index, value
 end
 
-function Stream:__close()
+function Stream:__close(err)
   self.feeder:cancel()
-  self.join:close()
   core.shield(function() self.feeder:pawait() end)
+  self.join:close(err)
+end
+
+--- How many items may be on their way.
+local function total(limit, buffer)
+  local bound = limit + 0.0 + buffer
+  return math.tointeger(bound) or math.huge
 end
 
 local function open(items, fn, opts, bound)
   local self = setmetatable({
-    join = core.join(nil, opts.limit ~= math.huge and opts.limit or nil),
+    join = core.join({limit = opts.limit}, "stream"),
     room = bound < math.huge and core.semaphore(bound) or nil,
     settle = opts.settle, ordered = opts.ordered, late = {}, turn = 1,
   }, Stream)
@@ -132,7 +140,7 @@ function M.stream(items, fn, opts)
   opts = options.check("stream", opts, stream_options)
   local limit = opts.limit or 16
   local self = open(items, fn, {limit = limit, ordered = opts.ordered, settle = opts.settle},
-                    limit + (opts.buffer or limit))
+                    total(limit, opts.buffer or limit))
   return self, nil, nil, self
 end
 
@@ -146,7 +154,7 @@ function M.map(items, fn, opts)
   check("map", items, fn)
   opts = options.check("map", opts, map_options)
   local limit = opts.limit or math.huge
-  local stream <close> = open(items, fn, {limit = limit}, 2 * limit)
+  local stream <close> = open(items, fn, {limit = limit}, total(limit, limit))
   local results, n = {}, 0
   for task, index in stream.take, stream do
     n = n + 1

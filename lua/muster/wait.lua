@@ -17,8 +17,10 @@ end
 ---@param opts {limit: integer?}?
 ---@return {ok: boolean, value: any, error: any}[] results in input order, with `n`
 function M.gather_settled(list, opts)
-  local results = {n = #check_list("gather_settled", list)}
-  for task, i in core.as_completed(list, opts) do
+  opts = options.check("gather_settled", opts, {limit = options.kinds.count})
+  local tasks = core.to_tasks("gather_settled", check_list("gather_settled", list))
+  local results = {n = #tasks}
+  for task, i in core.as_completed(tasks, opts) do
     local ok, value = task:pawait()
     results[i] = ok and {ok = true, value = value} or {ok = false, error = value}
   end
@@ -34,7 +36,7 @@ end
 
 --- Leaving the scope cancels the others, and waits for them.
 local function first_to_end(list)
-  local join <close> = core.join(list)
+  local join <close> = core.join(nil, "first", list)
   return join:next()
 end
 
@@ -79,11 +81,10 @@ local known = {
 ---@return task[] done, task[] pending both in input order
 function M.wait(list, opts)
   opts = options.check("wait", opts, known)
-  local tasks = {}
-  for i, item in ipairs(check_list("wait", list)) do
-    tasks[i] = core.spawn(item)
-  end
-  local join, deadline = core.join(tasks), opts.timeout and core.now() + opts.timeout
+  local tasks = core.to_tasks("wait", check_list("wait", list))
+  for _, task in ipairs(tasks) do core.spawn(task) end
+  local join, deadline = core.join(nil, "wait", tasks), opts.timeout and core.now() + opts.timeout
+  local _ <close> = setmetatable({}, {__close = function() join:detach() end})
   repeat
     local task = join:next(deadline and math.max(0, deadline - core.now()))
   until not task or enough(opts.mode, task)

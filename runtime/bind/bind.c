@@ -50,6 +50,17 @@ void mu_check_options(lua_State *L, int index, const char *const *names) {
   }
 }
 
+uint32_t mu_check_limit(lua_State *L, int index) {
+  static const char *const names[] = {"limit", NULL};
+  mu_check_options(L, index, names);
+  if (lua_isnoneornil(L, index) || lua_getfield(L, index, "limit") == LUA_TNIL) return UINT32_MAX;
+  lua_Number limit = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+  if (!(limit >= 1) || (!lua_isinteger(L, -1) && limit < UINT32_MAX))
+    luaL_argerror(L, index, "option 'limit' must be an integer of at least 1");
+  lua_pop(L, 1);
+  return limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
+}
+
 double mu_check_seconds(lua_State *L, int index) {
   double seconds = luaL_checknumber(L, index);
   luaL_argcheck(L, seconds >= 0, index, "seconds must be at least 0");

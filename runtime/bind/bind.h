@@ -32,6 +32,9 @@ void *mu_check_object(lua_State *L, int index);
 /* Raises unless the table at index has only keys from names (NULL-terminated). Absent counts as empty. */
 void mu_check_options(lua_State *L, int index, const char *const *names);
 
+/* The option `limit` of the table at index, the only one it may have: UINT32_MAX if absent or infinite. Raises. */
+uint32_t mu_check_limit(lua_State *L, int index);
+
 /* Seconds >= 0, or an integer >= least, at index. Raise. */
 double mu_check_seconds(lua_State *L, int index);
 lua_Integer mu_check_count(lua_State *L, int index, lua_Integer least, const char *what);

@@ -15,12 +15,8 @@ static void left_open(mu_sched *s, mu_scope *sc) {
 
 static int group(lua_State *L) {
   mu_sched *s = mu_self(L);
-  static const char *const names[] = {"limit", NULL};
   mu_task *t = mu_enter(L, s, "group");
-  mu_check_options(L, 1, names);
-  uint32_t limit = UINT32_MAX;
-  if (!lua_isnoneornil(L, 1) && lua_getfield(L, 1, "limit") != LUA_TNIL)
-    limit = (uint32_t)mu_check_count(L, -1, 1, "limit");
+  uint32_t limit = mu_check_limit(L, 1);
   lua_newtable(L);
   mu_join *j = mu_join_new(L, s, 0, limit, MU_JOIN_GROUP | MU_JOIN_FAIL_FAST, true);
   lua_pushvalue(L, lua_upvalueindex(2));
@@ -43,6 +39,7 @@ static int group_spawn(lua_State *L) {
     luaL_argexpected(L, lua_isfunction(L, 2), 2, "function or task");
     t = mu_task_new(L, s, lua_gettop(L) - 2);
   }
+  luaL_argcheck(L, lua_gettop(L) == 2, 3, "a task takes its arguments when it is made");
   luaL_argcheck(L, t != s->current, 2, "the running task cannot join its own group");
   lua_pushvalue(L, 2);
   mu_join_add(L, s, j, 1);
@@ -57,18 +54,17 @@ static int group_cancel(lua_State *L) {
 
 /* ---- leaving ---- */
 
-/* Appends the value on top of L to the list at index. */
-static void append(lua_State *L, int list) { lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1); }
-
-static void append_failures(lua_State *L, mu_join *j, int list) {
+/* Appends the errors of the tasks to the list of n errors at index; returns how many there are then. */
+static lua_Integer append_failures(lua_State *L, mu_join *j, int list, lua_Integer n) {
   lua_getiuservalue(L, 1, 1);
   int items = lua_gettop(L);
   for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
     lua_rawgeti(L, items, index);
     mu_task_push_results(L, lua_touserdata(L, -1), -1);
-    append(L, list);
+    lua_rawseti(L, list, ++n);
   }
   lua_pop(L, 1);
+  return n;
 }
 
 /* Stack: group, error of the body or nil. Raises {kind="group", errors={the body's, the tasks'…}}. */
@@ -77,12 +73,12 @@ static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
   int list = lua_gettop(L);
   if (body_counts) {
     lua_pushvalue(L, 2);
-    append(L, list);
+    lua_rawseti(L, list, 1);
   }
-  append_failures(L, j, list);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  lua_Integer n = append_failures(L, j, list, body_counts);
   lua_rawgeti(L, list, 1);
-  const char *first = luaL_tolstring(L, -1, NULL);
+  mu_error_text(L);
+  const char *first = lua_tostring(L, -1);
   if (n == 1) mu_push_error(L, "group", "an error in a group: %s", first);
   else mu_push_error(L, "group", "%I errors in a group, the first: %s", (LUAI_UACINT)n, first);
   lua_pushvalue(L, list);
@@ -90,13 +86,23 @@ static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
   return lua_error(L);
 }
 
-/* Stack: group, error or nil. */
+static int all_ended(lua_State *L, int status, lua_KContext ctx);
+
+/* Stack: group, error or nil. An error, or a cancellation, cancels the tasks first. */
+static int wait_for_all(lua_State *L, mu_sched *s, mu_task *t, mu_join *j) {
+  bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE;
+  if (cancel) mu_join_cancel(s, j);
+  return cancel ? mu_join_drain(L, s, t, j, all_ended) : mu_join_wait(L, s, t, j, all_ended);
+}
+
 static int all_ended(lua_State *L, int status, lua_KContext ctx) {
   mu_sched *s = mu_self(L);
   mu_join *j = lua_touserdata(L, 1);
   mu_task *t = s->current;
   (void)status, (void)ctx;
   mu_unpark_quietly(s, t);
+  if (j->ended < j->total) return wait_for_all(L, s, t, j); /* its tasks have spawned others meanwhile */
+  j->open = false;
   bool failed = !lua_isnil(L, 2);
   bool secondary = failed && (mu_scope_owns(L, s, &j->scope, 2) || mu_is_error(L, 2, "cancelled"));
   mu_scope_close(s, &j->scope);
@@ -105,18 +111,15 @@ static int all_ended(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-/* group, error or nil: waits for the tasks; an error, or a cancellation, cancels them first. */
+/* group, error or nil: waits for the tasks, which may still spawn others. */
 static int group_close(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_join *j = check_group(L);
   lua_settop(L, 2);
-  j->open = false;
   if (s->closed || !j->scope.deadline.op.task) return 0;
   mu_task *t = mu_enter_shielded(L, s, "group:close");
   luaL_argcheck(L, t == j->scope.deadline.op.task, 1, "a group is closed by the task that made it");
-  bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE;
-  if (cancel) mu_join_cancel(s, j);
-  return cancel ? mu_join_drain(L, s, t, j, all_ended) : mu_join_wait(L, s, t, j, all_ended);
+  return wait_for_all(L, s, t, j);
 }
 
 static int group_close_method(lua_State *L) {

@@ -19,7 +19,7 @@ static void to_task(lua_State *L, mu_sched *s, const char *what, lua_Integer i) 
 /* Pushes a new table with the tasks of the list at index; returns their number. */
 static uint32_t push_tasks(lua_State *L, mu_sched *s, const char *what, int list) {
   lua_Integer n = luaL_len(L, list);
-  luaL_argcheck(L, n < INT32_MAX, list, "too many tasks");
+  luaL_argcheck(L, n >= 0 && n < INT32_MAX, list, "a list of so many tasks cannot be");
   lua_createtable(L, (int)n, 1);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, list, i);
@@ -39,15 +39,6 @@ static uint32_t push_arguments(lua_State *L, mu_sched *s, const char *what) {
     lua_rawseti(L, n + 1, i);
   }
   return (uint32_t)n;
-}
-
-static uint32_t limit_option(lua_State *L, int options) {
-  static const char *const names[] = {"limit", NULL};
-  mu_check_options(L, options, names);
-  if (lua_isnoneornil(L, options) || lua_getfield(L, options, "limit") == LUA_TNIL) return UINT32_MAX;
-  lua_Number limit = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : 0;
-  if (!(limit >= 1)) luaL_argerror(L, options, "option 'limit' must be a number of at least 1");
-  return limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
 }
 
 /* ---- gather ---- */
@@ -80,12 +71,12 @@ static int gather(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_task *t = mu_enter(L, s, "gather");
   bool list = lua_istable(L, 1);
-  uint32_t limit = list ? limit_option(L, 2) : UINT32_MAX;
-  luaL_argcheck(L, !list || lua_gettop(L) <= 3, 3, "a list is followed by at most an options table");
+  uint32_t limit = list ? mu_check_limit(L, 2) : UINT32_MAX;
+  luaL_argcheck(L, !list || lua_gettop(L) <= 2, 3, "a list is followed by at most an options table");
   uint32_t n = list ? push_tasks(L, s, "gather", 1) : push_arguments(L, s, "gather");
   if (!lua_isyieldable(L)) return luaL_error(L, "gather: cannot suspend here: a C function such as table.sort calls it");
-  mu_join *j = mu_join_new(L, s, n, limit, MU_JOIN_VALUES | MU_JOIN_FAIL_FAST, false);
-  lua_replace(L, 1);
+  mu_join *j = mu_join_new(L, s, n, limit, MU_JOIN_VALUES | MU_JOIN_FAIL_FAST | MU_JOIN_ANSWERS, false);
+  lua_insert(L, 1);
   lua_settop(L, 1);
   return mu_join_wait(L, s, t, j, gathered);
 }
@@ -155,22 +146,43 @@ static int as_completed_next(lua_State *L) {
   return join_next(L);
 }
 
+/* Raises the error of the first failed task that was not delivered. */
+static void raise_undelivered(lua_State *L, mu_join *j) {
+  lua_getiuservalue(L, 1, 1);
+  int items = lua_gettop(L);
+  for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
+    lua_rawgeti(L, items, index);
+    mu_task *t = lua_touserdata(L, -1);
+    if (mu_task_state(t) != MU_FAILED) continue;
+    mu_task_push_results(L, t, -1);
+    lua_error(L);
+  }
+}
+
+/* Stack: join, error or nil. A real error of a task's clean-up wins over the cancellation that brought it about. */
 static int drained(lua_State *L, int status, lua_KContext ctx) {
   mu_sched *s = mu_self(L);
-  (void)L, (void)status, (void)ctx;
+  mu_join *j = lua_touserdata(L, 1);
+  (void)status, (void)ctx;
   mu_unpark_quietly(s, s->current);
+  if (j->failed && s->current->run.flags & MU_RAISE && !lua_isnil(L, 2)) raise_undelivered(L, j);
   return 0;
 }
 
-/* Cancels what has not ended, and waits for it, also in a cancelled task. */
+/* join, error or nil: cancels what has not ended, and waits for it, also in a cancelled task. */
 static int join_close(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_join *j = check_join(L);
+  lua_settop(L, 2);
   j->open = false;
   if (s->closed || j->ended == j->total) return 0;
   mu_join_cancel(s, j);
-  if (j->ended == j->total) return 0;
   return mu_join_drain(L, s, mu_enter_shielded(L, s, "close"), j, drained);
+}
+
+static int join_detach(lua_State *L) {
+  mu_join_detach(mu_self(L), check_join(L));
+  return 0;
 }
 
 static int join_add(lua_State *L) {
@@ -188,17 +200,23 @@ static int join_seal(lua_State *L) {
   return 0;
 }
 
-/* list or nil [, limit] -> join. Without a list it is open. */
+/* options, what, list or nil -> join. Without a list it is open. what: the function to name in errors. */
 static int join(lua_State *L) {
   mu_sched *s = mu_self(L);
-  bool open = lua_isnoneornil(L, 1);
-  uint32_t limit = lua_isnoneornil(L, 2) ? UINT32_MAX : (uint32_t)mu_check_count(L, 2, 1, "limit");
-  lua_settop(L, 2);
+  uint32_t limit = mu_check_limit(L, 1);
+  const char *what = luaL_checkstring(L, 2);
+  bool open = lua_isnoneornil(L, 3);
   uint32_t n = 0;
   if (open) lua_newtable(L);
-  else n = push_tasks(L, s, "join", 1);
-  mu_join_new(L, s, n, limit, MU_JOIN_QUEUE, open);
+  else n = push_tasks(L, s, what, 3);
+  mu_join_new(L, s, n, limit, open ? MU_JOIN_QUEUE | MU_JOIN_ANSWERS : MU_JOIN_QUEUE, open);
   set_class(L);
+  return 1;
+}
+
+/* what, list -> a list of its items as tasks; what is named in errors */
+static int to_tasks(lua_State *L) {
+  push_tasks(L, mu_self(L), luaL_checkstring(L, 1), 2);
   return 1;
 }
 
@@ -206,7 +224,7 @@ static int as_completed(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_enter(L, s, "as_completed");
   luaL_checktype(L, 1, LUA_TTABLE);
-  uint32_t limit = limit_option(L, 2);
+  uint32_t limit = mu_check_limit(L, 2);
   lua_settop(L, 2);
   uint32_t n = push_tasks(L, s, "as_completed", 1);
   mu_join_new(L, s, n, limit, MU_JOIN_QUEUE, false);
@@ -220,9 +238,10 @@ static int as_completed(lua_State *L) {
 
 void mu_bind_join(lua_State *L, int s) {
   static const luaL_Reg methods[] = {{"next", join_next}, {"add", join_add},       {"seal", join_seal},
-                                     {"close", join_close}, {"__close", join_close}, {NULL, NULL}};
+                                     {"close", join_close}, {"__close", join_close},
+                                     {"detach", join_detach}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-    {"gather", gather}, {"join", join}, {"as_completed", as_completed}, {NULL, NULL}};
+    {"gather", gather}, {"join", join}, {"as_completed", as_completed}, {"to_tasks", to_tasks}, {NULL, NULL}};
   mu_class(L, s, "join", methods);
   lua_pushvalue(L, s);
   lua_pushvalue(L, -2);

@@ -89,27 +89,39 @@ static void forget_item(mu_sched *s, mu_join *j, uint32_t index) {
   lua_pop(s->root, 1);
 }
 
+/* A failure cancels the join once all is done that follows from the end of the failed task: a join that is cancelled
+** here and now could fail another join, and that a third, each on top of the other on the C stack. */
+static void cancel_later(mu_sched *s, mu_join *j) {
+  if (j->cancelled) return;
+  j->cancelled = true;
+  mu_list_remove(&j->run.link);
+  mu_list_push(&s->failed_joins, &j->run.link);
+}
+
 static void note_failure(mu_sched *s, mu_join *j, uint32_t index, const mu_task *t) {
   uint32_t *first = t->run.state == MU_FAILED ? &j->failed : &j->dropped;
   if (!*first) *first = index;
   bool counts = t->run.state == MU_FAILED || !(j->policy & MU_JOIN_GROUP);
   if (!counts || !(j->policy & MU_JOIN_FAIL_FAST)) return;
-  mu_join_cancel(s, j);
+  cancel_later(s, j);
   mu_scope_cancel(s, &j->scope); /* if there is one */
 }
 
-static void fire_waiters(mu_sched *s, mu_join *j, bool all) {
-  do {
-    mu_queued *q = mu_queue_first(&j->waiters);
-    if (!q) return;
-    mu_list_remove(&q->link);
-    mu_fire(s, &q->op);
-  } while (all);
+static void fire_one(mu_sched *s, mu_link *queue) {
+  mu_queued *q = mu_queue_first(queue);
+  if (!q) return;
+  mu_list_remove(&q->link);
+  mu_fire(s, &q->op);
+}
+
+static void fire_all(mu_sched *s, mu_link *queue) {
+  while (!mu_list_empty(queue)) fire_one(s, queue);
 }
 
 static void settle_if_over(mu_sched *s, mu_join *j) {
   if (j->ended < j->total) return;
-  fire_waiters(s, j, true);
+  fire_all(s, &j->takers);
+  fire_all(s, &j->waiters);
   if (j->run.slot) mu_unanchor(s, j->run.slot);
   j->run.slot = 0;
 }
@@ -117,12 +129,13 @@ static void settle_if_over(mu_sched *s, mu_join *j) {
 static void child_ended(mu_sched *s, mu_join *j, uint32_t index, mu_task *t) {
   bool failed = t->run.state == MU_FAILED;
   j->ended++;
+  if (j->policy & MU_JOIN_ANSWERS) t->run.flags |= MU_OBSERVED;
   if (t->run.state == MU_DONE && j->policy & MU_JOIN_VALUES) store_value(s, j, index, t);
   if (j->policy & MU_JOIN_GROUP && !failed) forget_item(s, j, index);
   if (j->policy & MU_JOIN_QUEUE || (j->policy & MU_JOIN_GROUP && failed)) queue_push(j, index);
   if (t->run.state != MU_DONE) note_failure(s, j, index, t);
   schedule(s, j);
-  if (j->policy & MU_JOIN_QUEUE) fire_waiters(s, j, false);
+  if (j->policy & MU_JOIN_QUEUE) fire_one(s, &j->takers);
   settle_if_over(s, j);
 }
 
@@ -184,6 +197,7 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget) {
     start(s, j, L, index);
   }
   s->starting = NULL;
+  mu_joins_cancel_failed(s); /* this one may have found a task that had failed before */
   lua_settop(L, at - 1);
   if (may_start(j) && mu_list_empty(&r->link)) mu_list_push_front(&s->batch, &r->link); /* the budget is spent */
   return started ? started : 1;
@@ -215,15 +229,31 @@ static void cancel_children(mu_sched *s, mu_join *j) {
   }
 }
 
-void mu_join_cancel(mu_sched *s, mu_join *j) {
-  if (j->cancelled || j->ended == j->total) return;
-  j->cancelled = true;
-  mu_list_remove(&j->run.link);
+static void cancel_now(mu_sched *s, mu_join *j) {
+  if (j->ended == j->total) return;
   j->total++; /* so that it is not over in between */
   cancel_children(s, j);
   j->total--;
   cancel_unstarted(s, j);
   settle_if_over(s, j);
+}
+
+void mu_join_cancel(mu_sched *s, mu_join *j) {
+  if (j->cancelled) return;
+  j->cancelled = true;
+  mu_list_remove(&j->run.link);
+  cancel_now(s, j);
+}
+
+void mu_joins_cancel_failed(mu_sched *s) {
+  if (s->cancelling_joins) return;
+  s->cancelling_joins = true;
+  while (!mu_list_empty(&s->failed_joins)) {
+    mu_runnable *r = mu_container(s->failed_joins.next, mu_runnable, link);
+    mu_list_remove(&r->link);
+    cancel_now(s, mu_container(r, mu_join, run));
+  }
+  s->cancelling_joins = false;
 }
 
 /* ---- making ---- */
@@ -245,6 +275,7 @@ mu_join *mu_join_new(lua_State *L, mu_sched *s, uint32_t total, uint32_t limit, 
   mu_list_init(&j->run.link);
   mu_list_init(&j->children);
   mu_list_init(&j->waiters);
+  mu_list_init(&j->takers);
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, 1);
   if (policy & MU_JOIN_QUEUE) make_room(L, j, lua_gettop(L), total);
@@ -277,6 +308,18 @@ void mu_join_seal(mu_sched *s, mu_join *j) {
   settle_if_over(s, j);
 }
 
+void mu_join_detach(mu_sched *s, mu_join *j) {
+  while (!mu_list_empty(&j->children)) {
+    child *c = mu_container(j->children.next, child, sibling);
+    mu_list_remove(&c->sibling);
+    mu_list_remove(&c->queued.link);
+    mu_slab_put(s->slab, c, sizeof *c);
+  }
+  mu_list_remove(&j->run.link);
+  j->ended = j->total;
+  settle_if_over(s, j);
+}
+
 /* ---- waiting ---- */
 
 typedef struct {
@@ -293,7 +336,7 @@ static bool cancel_tasks(mu_sched *s, mu_op *op) {
 /* The waiter was cancelled after it was woken: what is queued is for the next one. */
 static void wake_next(mu_sched *s, mu_op *op) {
   mu_join *j = ((join_op *)op)->join;
-  if (j->queue_count) fire_waiters(s, j, false);
+  if (j->queue_count) fire_one(s, &j->takers);
 }
 
 static const mu_opclass wait_class = {.name = "tasks to end", .size = sizeof(join_op), .cancel = cancel_tasks};
@@ -302,28 +345,28 @@ static const mu_opclass next_class = {
   .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
 static const mu_opclass limit_class = {.name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
 
-static void wait_on(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, const mu_opclass *cls) {
+static void wait_on(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, mu_link *queue, const mu_opclass *cls) {
   join_op *op = mu_op_new(L, s, t, cls);
   op->join = j;
-  mu_list_push(&j->waiters, &op->queued.link);
+  mu_list_push(queue, &op->queued.link);
 }
 
 int mu_join_wait(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
   if (j->ended == j->total) return k(L, LUA_OK, 0);
-  wait_on(L, s, t, j, &wait_class);
+  wait_on(L, s, t, j, &j->waiters, &wait_class);
   return mu_park(L, s, 0, k);
 }
 
 int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
   if (j->ended == j->total) return k(L, LUA_OK, 0);
-  wait_on(L, s, t, j, &drain_class);
+  wait_on(L, s, t, j, &j->waiters, &drain_class);
   return mu_park(L, s, 0, k);
 }
 
 bool mu_join_is_time_limit(const mu_op *op) { return op->cls == &limit_class; }
 
 int mu_join_await_next(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, double seconds, lua_KFunction k) {
-  wait_on(L, s, t, j, &next_class);
+  wait_on(L, s, t, j, &j->takers, &next_class);
   if (seconds >= 0) mu_timer_op(L, s, t, &limit_class, seconds);
   return mu_park(L, s, 0, k);
 }

@@ -15,7 +15,8 @@ enum {
   MU_JOIN_VALUES = 1,    /* its first value takes its place in the table */
   MU_JOIN_FAIL_FAST = 2, /* the first failure cancels the other tasks */
   MU_JOIN_QUEUE = 4,     /* its index is queued for mu_join_next */
-  MU_JOIN_GROUP = 8      /* it leaves the table; only failures are queued, and they cancel the scope too */
+  MU_JOIN_GROUP = 8,     /* it leaves the table; only failures are queued, and they cancel the scope too */
+  MU_JOIN_ANSWERS = 16   /* a failure is never reported as one that nobody looked at */
 };
 
 typedef struct {
@@ -32,7 +33,8 @@ typedef struct {
   bool open;         /* more may be added */
   bool cancelled;
   mu_link children;  /* watched tasks */
-  mu_link waiters;   /* mu_queued: tasks that wait for the next, or for all */
+  mu_link waiters;   /* mu_queued: who waits for all */
+  mu_link takers;    /* mu_queued: who waits for the next on the queue */
   mu_scope scope;    /* of a group: what its body runs in */
   uint32_t *queue;   /* ring of indices of ended tasks, in completion order */
   uint32_t queue_size, queue_head, queue_count;
@@ -50,6 +52,9 @@ void mu_join_seal(mu_sched *s, mu_join *j);
 
 /* Cancels what has not ended. */
 void mu_join_cancel(mu_sched *s, mu_join *j);
+
+/* Watches its tasks, all of them started, no longer. */
+void mu_join_detach(mu_sched *s, mu_join *j);
 
 static inline bool mu_join_all_ended(const mu_join *j) { return j->ended == j->total && !j->open; }
 

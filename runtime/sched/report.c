@@ -134,8 +134,7 @@ static void say(mu_sched *s, lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* The error value at -1 becomes a text, without failing. */
-static void error_text(lua_State *L) {
+void mu_error_text(lua_State *L) {
   if (lua_type(L, -1) == LUA_TSTRING) return;
   if (luaL_getmetafield(L, -1, "__tostring") != LUA_TNIL) {
     lua_insert(L, -2);
@@ -151,7 +150,7 @@ static void error_text(lua_State *L) {
 static void report_end(lua_State *L, mu_sched *s, mu_task *t, int task) {
   luaL_checkstack(L, 10, NULL);
   mu_task_push_results(L, t, task); /* observes it */
-  error_text(L);
+  mu_error_text(L);
   mu_task_push_name(L, s, task);
   mu_task_push_traceback(L, task);
   const char *trace = lua_tostring(L, -1);

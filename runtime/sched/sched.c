@@ -163,6 +163,7 @@ bool mu_sched_init(mu_sched *s, lua_State *L, const mu_hooks *hooks) {
   mu_list_init(&s->ready);
   mu_list_init(&s->batch);
   mu_list_init(&s->interrupted);
+  mu_list_init(&s->failed_joins);
   mu_list_init(&s->makers);
   mu_heap_init(&s->timers);
   if (!lua_checkstack(L, 4)) return false;

@@ -269,6 +269,9 @@ void mu_push_error(lua_State *L, const char *kind, const char *fmt, ...);
 /* Is the value at index a muster error of that kind? */
 bool mu_is_error(lua_State *L, int index, const char *kind);
 
+/* Replaces the error value on top of L by a text for it, also if its __tostring fails. */
+void mu_error_text(lua_State *L);
+
 /* ---- the scheduler -------------------------------------------------------------------------------------------- */
 
 /* What the scheduler asks of its host. */
@@ -305,6 +308,8 @@ struct mu_sched {
   mu_link batch;    /* what is left of the present turn */
   mu_link interrupted; /* waiting tasks whose ops are to be cancelled */
   bool interrupting;
+  mu_link failed_joins; /* to be cancelled as soon as the end of a task is told to all */
+  bool cancelling_joins;
   mu_task *current; /* the running task */
   lua_State *from;  /* the state that runs the loop */
   mu_heap timers;
@@ -400,6 +405,8 @@ void mu_task_recheck(mu_sched *s, mu_task *t);             /* after a change of 
 void mu_task_interrupt(mu_sched *s, mu_task *t);           /* MU_RAISE has just been set */
 void mu_ops_free(mu_sched *s, mu_task *t);
 int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget); /* starts what it may; returns how many */
+
+void mu_joins_cancel_failed(mu_sched *s);
 
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L);            /* pops a value into the anchor table; raises */

@@ -175,6 +175,15 @@ static mu_state end_state(mu_task *t, lua_State *co) {
   return own ? MU_CANCELLED : MU_FAILED;
 }
 
+static void tell_waiters(mu_sched *s, mu_task *t) {
+  while (!mu_list_empty(&t->waiters)) {
+    mu_queued *q = mu_queue_first(&t->waiters);
+    mu_list_remove(&q->link);
+    mu_fire(s, &q->op);
+  }
+  if (!mu_list_empty(&s->failed_joins)) mu_joins_cancel_failed(s);
+}
+
 /* The last step of every task: whoever waits for it wakes. */
 static void finish(mu_sched *s, mu_task *t, mu_state state) {
   if (t->run.state != MU_CREATED) {
@@ -183,11 +192,7 @@ static void finish(mu_sched *s, mu_task *t, mu_state state) {
   }
   mu_set_state(t, state);
   if (t->run.flags & MU_TRACED) mu_trace_forget(s, t);
-  while (!mu_list_empty(&t->waiters)) {
-    mu_queued *q = mu_queue_first(&t->waiters);
-    mu_list_remove(&q->link);
-    mu_fire(s, &q->op);
-  }
+  if (!mu_list_empty(&t->waiters)) tell_waiters(s, t);
 }
 
 /* The coroutine of t has returned from `body`. What is on its stack stays there until all know. */
