@@ -28,8 +28,12 @@ static double hook_now(void *data) { return mu_loop_now(&((muster *)data)->loop)
 
 static void hook_report(void *data, const char *text, size_t length) {
   muster *m = data;
-  if (m->config.report) m->config.report(m->config.data, text, length);
-  else fwrite(text, 1, length, stderr);
+  if (m->config.report) {
+    m->config.report(m->config.data, text, length);
+  } else {
+    fflush(stdout); /* in the order in which things happened */
+    fwrite(text, 1, length, stderr);
+  }
 }
 
 /* light userdata m -> */
@@ -123,7 +127,7 @@ static int spawn(lua_State *L) {
   muster_task *hold = lua_touserdata(L, 1);
   mu_sched *s = hold->m->s;
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  hold->t = mu_task_new(L, s, lua_gettop(L) - 2);
+  hold->t = mu_make_task(L, s, lua_gettop(L) - 2);
   lua_pushvalue(L, 2);
   hold->anchor = mu_anchor(s, L);
   hold->t->run.flags |= MU_OBSERVED; /* the holder answers for its errors */

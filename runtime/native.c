@@ -12,14 +12,15 @@ struct muster_op {
 static bool cancel(mu_sched *s, mu_op *op) {
   muster_op *o = (muster_op *)op;
   s->external--;
-  o->cancel(o, o->data);
+  if (o->cancel) o->cancel(o, o->data);
   return true;
 }
 
 /* A result is not thrown away because a cancellation came in the same turn. */
 static const mu_opclass native_class = {
   .name = "a native operation", .size = sizeof(muster_op), .commits = true, .cancel = cancel};
-static const mu_opclass firm_class = {.name = "a native operation", .size = sizeof(muster_op), .commits = true};
+static const mu_opclass firm_class = {
+  .name = "a native operation", .size = sizeof(muster_op), .firm = true, .commits = true, .cancel = cancel};
 
 muster_op *muster_suspend(lua_State *L, void (*cancel_op)(muster_op *op, void *data), void *data) {
   mu_sched *s = mu_sched_of(L);

@@ -1,7 +1,8 @@
 --- map and stream: one function over many items, a bounded number at once.
 --
 -- A feeder task pulls items, which may wait, and gives each as a task to a join; it waits for room first, so that no
--- more than limit + buffer items are between the source and the consumer.
+-- more than limit + buffer items are between the source and the consumer. The feeder is the join's first task itself, so
+-- that its end, whatever brought it about, is seen.
 local core = require "muster.core"
 local options = require "muster.options"
 
@@ -50,23 +51,36 @@ function Stream:feed(items, make)
   while true do
     if self.room then self.room:acquire() end
     local item = items()
-    if item == nil then return end
-    self.join:add(make(item))
+    if item == nil or not self.join:add(make(item)) then return end
   end
 end
 
 function Stream:start(items, make)
-  self.feeder = core.spawn(function()
-    local ok, err = pcall(self.feed, self, items, make)
-    if not ok then self.failure = {err} end
-    self.join:seal()
-  end):daemon()
+  self.feeder = core.spawn(self.feed, self, items, make):daemon()
+  self.join:add(self.feeder)
+end
+
+--- No item will come any more.
+function Stream:source_ended()
+  local ok, err = self.feeder:pawait()
+  if not ok then self.failure = {err} end
+  self.join:seal()
+end
+
+--- The next task that has ended, and its index among the items.
+function Stream:take_ended()
+  local task, index = self.join:next()
+  if task == self.feeder then
+    self:source_ended()
+    task, index = self.join:next()
+  end
+  if task then return task, index - 1 end
 end
 
 --- The next task to deliver and its index; nothing at the end.
 function Stream:take_in_turn()
   while not self.late[self.turn] do
-    local task, index = self.join:next()
+    local task, index = self:take_ended()
     if not task then return end
     self.late[index] = task
   end
@@ -78,7 +92,7 @@ end
 --- The same in the order asked for; raises what the source raised.
 function Stream:take()
   local task, index
-  if self.ordered then task, index = self:take_in_turn() else task, index = self.join:next() end
+  if self.ordered then task, index = self:take_in_turn() else task, index = self:take_ended() end
   if task then
     if self.room then self.room:release() end
   elseif self.failure then
@@ -104,8 +118,6 @@ function Stream:__call()
 end
 
 function Stream:__close(err)
-  self.feeder:cancel()
-  core.shield(function() self.feeder:pawait() end)
   self.join:close(err)
 end
 

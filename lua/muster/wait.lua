@@ -55,7 +55,7 @@ local modes = {first = true, first_error = true, all = true}
 
 local function enough(mode, task)
   if mode == "first" then return true end
-  return mode == "first_error" and task:status() ~= "done"
+  return mode == "first_error" and task:status() == "failed"
 end
 
 --- Lists of the tasks that have ended, and of the others.

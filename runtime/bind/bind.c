@@ -1,5 +1,6 @@
 #include "bind/bind.h"
 
+#include <math.h>
 #include <string.h>
 
 void mu_class(lua_State *L, int s, const char *name, const luaL_Reg *functions) {
@@ -53,7 +54,8 @@ void mu_check_options(lua_State *L, int index, const char *const *names) {
 uint32_t mu_check_limit(lua_State *L, int index) {
   static const char *const names[] = {"limit", NULL};
   mu_check_options(L, index, names);
-  if (lua_isnoneornil(L, index) || lua_getfield(L, index, "limit") == LUA_TNIL) return UINT32_MAX;
+  if (lua_isnoneornil(L, index)) return UINT32_MAX;
+  if (lua_getfield(L, index, "limit") == LUA_TNIL) lua_pushnumber(L, HUGE_VAL), lua_replace(L, -2);
   lua_Number limit = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
   if (!(limit >= 1) || (!lua_isinteger(L, -1) && limit < UINT32_MAX))
     luaL_argerror(L, index, "option 'limit' must be an integer of at least 1");
@@ -74,9 +76,10 @@ lua_Integer mu_check_count(lua_State *L, int index, lua_Integer least, const cha
 }
 
 void mu_open_core(lua_State *L, int s) {
-  static void (*const parts[])(lua_State *, int) = {mu_bind_task,      mu_bind_time,  mu_bind_join,
-                                                    mu_bind_group,     mu_bind_event, mu_bind_semaphore,
-                                                    mu_bind_channel,   mu_bind_suspend};
+  static void (*const parts[])(lua_State *, int) = {
+    mu_bind_task,      mu_bind_time,  mu_bind_join,    mu_bind_group,
+    mu_bind_semaphore, mu_bind_event, mu_bind_channel, mu_bind_suspend, /* events need locks */
+  };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L, s);
 }

@@ -20,6 +20,10 @@ void mu_bind_coroutine(lua_State *L, int s); /* changes the coroutine library; a
 /* Pushes the table of all of these: the module "muster.core". */
 void mu_open_core(lua_State *L, int s);
 
+/* Replaces the function and nargs arguments on top of L by a task for them: a call of an async function makes one by
+** itself. Raises. */
+mu_task *mu_make_task(lua_State *L, mu_sched *s, int nargs);
+
 /* Makes a class: pushes its metatable. Names that begin with "__" go into it, the others are methods. */
 void mu_class(lua_State *L, int s, const char *name, const luaL_Reg *functions);
 

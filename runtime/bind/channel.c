@@ -1,6 +1,8 @@
 #include "sched/channel.h"
 #include "bind/bind.h"
 
+#include <string.h>
+
 enum { MAX_CASES = 64 };
 
 static mu_channel *check(lua_State *L) {
@@ -11,10 +13,8 @@ static mu_channel *check(lua_State *L) {
 
 static lua_Integer check_capacity(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return 0;
-  if (lua_isinteger(L, 1)) return mu_check_count(L, 1, 0, "capacity");
-  lua_Number n = luaL_checknumber(L, 1);
-  luaL_argcheck(L, n >= 0x1p63, 1, "capacity must be an integer, or math.huge");
-  return LUA_MAXINTEGER;
+  bool unbounded = lua_type(L, 1) == LUA_TNUMBER && lua_tonumber(L, 1) >= 0x1p63;
+  return unbounded ? LUA_MAXINTEGER : mu_check_count(L, 1, 0, "capacity");
 }
 
 static int channel(lua_State *L) {
@@ -125,7 +125,7 @@ static int channel_is_closed(lua_State *L) {
 
 static int channel_length(lua_State *L) {
   mu_channel *c = check(L);
-  lua_pushinteger(L, c->count + c->returned - c->taken);
+  lua_pushinteger(L, c->count + c->returned);
   return 1;
 }
 
@@ -158,10 +158,18 @@ static mu_case push_case(lua_State *L, lua_Integer i) {
   return c;
 }
 
+static void check_keys(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    bool known = lua_isinteger(L, -2) || (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "timeout") == 0);
+    if (!known) luaL_error(L, "select: unknown option '%s'", luaL_tolstring(L, -2, NULL));
+  }
+}
+
 /* Reads the cases, their number and the time limit (negative: none) from the table at index 1. */
 static int read_cases(lua_State *L, mu_case *cases, double *seconds) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
+  check_keys(L);
   *seconds = lua_getfield(L, 1, "timeout") == LUA_TNIL ? -1 : mu_check_seconds(L, 2);
   lua_Integer n = luaL_len(L, 1);
   luaL_argcheck(L, n <= MAX_CASES, 1, "more than 64 cases");

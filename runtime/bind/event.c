@@ -53,7 +53,7 @@ static int event_wait(lua_State *L) {
   event *e = check_event(L);
   mu_task *t = mu_enter(L, s, "event:wait");
   if (e->set) return 0;
-  return mu_queue_wait(L, s, t, &e->waiters, &mu_event_wait, 0, unparked);
+  return mu_queue_wait(L, s, t, &e->waiters, &mu_event_wait, NULL, 0, unparked);
 }
 
 /* ---- condition ---- */
@@ -68,7 +68,7 @@ static condition *check_condition(lua_State *L) { return mu_check_object(L, 1); 
 
 static condition *check_held(lua_State *L, mu_sched *s, const char *what) {
   condition *c = check_condition(L);
-  if (!s->current || c->lock->holder != s->current)
+  if (!mu_lock_is_mine(s, c->lock))
     luaL_error(L, "condition:%s: the running task does not hold the lock", what);
   return c;
 }
@@ -93,7 +93,7 @@ static int condition_relocked(lua_State *L, int status, lua_KContext notified) {
   condition *c = lua_touserdata(L, 1);
   (void)status;
   mu_unpark_quietly(s, s->current);
-  c->lock->holder = s->current;
+  mu_lock_take(s, c->lock, (uint64_t)lua_tointeger(L, 2));
   if (!(s->current->run.flags & MU_RAISE)) return 0;
   if (notified) mu_queue_wake(s, &c->waiters, 1);
   mu_task_raise(L, s, s->current);
@@ -117,8 +117,9 @@ static int condition_wait(lua_State *L) {
   condition *c = check_held(L, s, "wait");
   if (!lua_isyieldable(L)) return luaL_error(L, "condition:wait: cannot suspend here");
   lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)c->lock->turn); /* the permit stays good */
   mu_semaphore_release(s, c->lock, 1);
-  return mu_queue_wait(L, s, t, &c->waiters, &mu_condition_wait, 0, condition_woken);
+  return mu_queue_wait(L, s, t, &c->waiters, &mu_condition_wait, NULL, 0, condition_woken);
 }
 
 static int condition_notify(lua_State *L) {
@@ -156,7 +157,6 @@ static int barrier_new(lua_State *L) {
 static int barrier_passed(lua_State *L, int status, lua_KContext place) {
   mu_sched *s = mu_self(L);
   (void)status;
-  if (!mu_fired(s->current)) ((barrier *)lua_touserdata(L, 1))->arrived--;
   mu_unpark(L, s);
   lua_pushinteger(L, (lua_Integer)place);
   return 1;
@@ -177,7 +177,8 @@ static int barrier_wait(lua_State *L) {
   }
   if (!lua_isyieldable(L)) return luaL_error(L, "barrier:wait: cannot suspend here");
   b->arrived = place;
-  return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, (lua_KContext)place, barrier_passed);
+  return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, &b->arrived, (lua_KContext)place,
+                       barrier_passed);
 }
 
 static int barrier_waiting(lua_State *L) {

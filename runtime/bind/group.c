@@ -4,8 +4,8 @@
 static mu_join *check_group(lua_State *L) { return mu_check_object(L, 1); }
 
 static void left_open(mu_sched *s, mu_scope *sc) {
-  static const char text[] = "muster: warning: a group was left open when its task ended, and its tasks are cancelled; "
-                             "write: local g <close> = async.group()\n";
+  static const char text[] = "muster: warning: a group was left open when its task, or a group around it, ended; its "
+                             "tasks are cancelled; write: local g <close> = async.group()\n";
   if (s->closed) return;
   s->hooks.report(s->hooks.data, text, sizeof text - 1);
   mu_join *j = mu_container(sc, mu_join, scope);
@@ -37,7 +37,7 @@ static int group_spawn(lua_State *L) {
   mu_task *t = mu_totask(L, s, 2);
   if (!t) {
     luaL_argexpected(L, lua_isfunction(L, 2), 2, "function or task");
-    t = mu_task_new(L, s, lua_gettop(L) - 2);
+    t = mu_make_task(L, s, lua_gettop(L) - 2);
   }
   luaL_argcheck(L, lua_gettop(L) == 2, 3, "a task takes its arguments when it is made");
   luaL_argcheck(L, t != s->current, 2, "the running task cannot join its own group");
@@ -54,14 +54,16 @@ static int group_cancel(lua_State *L) {
 
 /* ---- leaving ---- */
 
-/* Appends the errors of the tasks to the list of n errors at index; returns how many there are then. */
-static lua_Integer append_failures(lua_State *L, mu_join *j, int list, lua_Integer n) {
+/* Appends the errors of the tasks to the list at index, which has the body's if that counts; but not the body's again,
+** if it awaited the task that failed. Returns how many there are then. */
+static lua_Integer append_failures(lua_State *L, mu_join *j, int list, bool body_counts) {
+  lua_Integer n = body_counts;
   lua_getiuservalue(L, 1, 1);
   int items = lua_gettop(L);
   for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
     lua_rawgeti(L, items, index);
     mu_task_push_results(L, lua_touserdata(L, -1), -1);
-    lua_rawseti(L, list, ++n);
+    if (!body_counts || !lua_rawequal(L, -1, 2)) lua_rawseti(L, list, ++n);
   }
   lua_pop(L, 1);
   return n;
@@ -136,7 +138,7 @@ static int group_waited(lua_State *L, int status, lua_KContext ctx) {
 static int group_wait(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_join *j = check_group(L);
-  return mu_join_wait(L, s, mu_enter(L, s, "group:wait"), j, group_waited);
+  return mu_join_watch(L, s, mu_enter(L, s, "group:wait"), j, group_waited);
 }
 
 void mu_bind_group(lua_State *L, int s) {

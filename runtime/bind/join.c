@@ -13,7 +13,7 @@ static void to_task(lua_State *L, mu_sched *s, const char *what, lua_Integer i) 
   if (t) return;
   if (!lua_isfunction(L, -1))
     luaL_error(L, "%s: item %I is a %s, expected a task or a function", what, (LUAI_UACINT)i, luaL_typename(L, -1));
-  mu_task_new(L, s, 0);
+  mu_make_task(L, s, 0);
 }
 
 /* Pushes a new table with the tasks of the list at index; returns their number. */
@@ -72,7 +72,7 @@ static int gather(lua_State *L) {
   mu_task *t = mu_enter(L, s, "gather");
   bool list = lua_istable(L, 1);
   uint32_t limit = list ? mu_check_limit(L, 2) : UINT32_MAX;
-  luaL_argcheck(L, !list || lua_gettop(L) <= 2, 3, "a list is followed by at most an options table");
+  luaL_argcheck(L, !list || lua_isnoneornil(L, 3), 3, "a list is followed by at most an options table");
   uint32_t n = list ? push_tasks(L, s, "gather", 1) : push_arguments(L, s, "gather");
   if (!lua_isyieldable(L)) return luaL_error(L, "gather: cannot suspend here: a C function such as table.sort calls it");
   mu_join *j = mu_join_new(L, s, n, limit, MU_JOIN_VALUES | MU_JOIN_FAIL_FAST | MU_JOIN_ANSWERS, false);
@@ -146,27 +146,29 @@ static int as_completed_next(lua_State *L) {
   return join_next(L);
 }
 
-/* Raises the error of the first failed task that was not delivered. */
-static void raise_undelivered(lua_State *L, mu_join *j) {
+/* The loop ends by an error: failures that were not delivered are not reported on top of it; and if it is only a
+** cancellation, the first of them wins over it. Stack: join, error. */
+static int end_by_error(lua_State *L, mu_join *j, bool cancelled) {
   lua_getiuservalue(L, 1, 1);
-  int items = lua_gettop(L);
-  for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
-    lua_rawgeti(L, items, index);
+  lua_pushnil(L); /* the winner's task */
+  for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, 4)) {
+    lua_rawgeti(L, 3, index);
     mu_task *t = lua_touserdata(L, -1);
-    if (mu_task_state(t) != MU_FAILED) continue;
-    mu_task_push_results(L, t, -1);
-    lua_error(L);
+    t->run.flags |= MU_OBSERVED;
+    if (mu_task_state(t) == MU_FAILED && lua_isnil(L, 4)) lua_replace(L, 4);
   }
+  if (!cancelled || lua_isnil(L, 4)) return 0;
+  mu_task_push_results(L, lua_touserdata(L, 4), 4);
+  return lua_error(L);
 }
 
-/* Stack: join, error or nil. A real error of a task's clean-up wins over the cancellation that brought it about. */
+/* Stack: join, error or nil. */
 static int drained(lua_State *L, int status, lua_KContext ctx) {
   mu_sched *s = mu_self(L);
   mu_join *j = lua_touserdata(L, 1);
   (void)status, (void)ctx;
   mu_unpark_quietly(s, s->current);
-  if (j->failed && s->current->run.flags & MU_RAISE && !lua_isnil(L, 2)) raise_undelivered(L, j);
-  return 0;
+  return lua_isnil(L, 2) ? 0 : end_by_error(L, j, s->current->run.flags & MU_RAISE);
 }
 
 /* join, error or nil: cancels what has not ended, and waits for it, also in a cancelled task. */
@@ -175,7 +177,7 @@ static int join_close(lua_State *L) {
   mu_join *j = check_join(L);
   lua_settop(L, 2);
   j->open = false;
-  if (s->closed || j->ended == j->total) return 0;
+  if (s->closed) return 0;
   mu_join_cancel(s, j);
   return mu_join_drain(L, s, mu_enter_shielded(L, s, "close"), j, drained);
 }
@@ -185,14 +187,18 @@ static int join_detach(lua_State *L) {
   return 0;
 }
 
+/* join, task -> whether it was added: a closed join cancels it instead */
 static int join_add(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_join *j = check_join(L);
-  if (!mu_totask(L, s, 2)) luaL_typeerror(L, 2, "task");
-  luaL_argcheck(L, j->open, 1, "the join is closed");
+  mu_task *t = mu_totask(L, s, 2);
+  if (!t) luaL_typeerror(L, 2, "task");
   lua_settop(L, 2);
-  mu_join_add(L, s, j, 1);
-  return 0;
+  bool open = j->open;
+  if (open) mu_join_add(L, s, j, 1);
+  else mu_task_cancel(s, t);
+  lua_pushboolean(L, open);
+  return 1;
 }
 
 static int join_seal(lua_State *L) {
@@ -209,7 +215,7 @@ static int join(lua_State *L) {
   uint32_t n = 0;
   if (open) lua_newtable(L);
   else n = push_tasks(L, s, what, 3);
-  mu_join_new(L, s, n, limit, open ? MU_JOIN_QUEUE | MU_JOIN_ANSWERS : MU_JOIN_QUEUE, open);
+  mu_join_new(L, s, n, limit, MU_JOIN_QUEUE, open);
   set_class(L);
   return 1;
 }

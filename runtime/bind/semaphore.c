@@ -6,6 +6,7 @@
 typedef struct {
   mu_semaphore *of;
   lua_Integer n; /* 0 once released */
+  uint64_t turn; /* of a lock */
 } permit;
 
 static mu_semaphore *check(lua_State *L) { return mu_check_object(L, 1); }
@@ -18,7 +19,7 @@ static bool is_lock(const mu_semaphore *m) { return m->what[0] == 'l'; }
 ** loses nothing. */
 static permit *push_permit(lua_State *L, mu_semaphore *m) {
   permit *p = lua_newuserdatauv(L, sizeof *p, 1);
-  *p = (permit){m, 0};
+  *p = (permit){.of = m};
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, lua_upvalueindex(3));
@@ -26,10 +27,18 @@ static permit *push_permit(lua_State *L, mu_semaphore *m) {
   return p;
 }
 
+/* The permit is for n from now on. */
+static void grant(mu_sched *s, permit *p, lua_Integer n) {
+  p->n = n;
+  if (is_lock(p->of)) mu_lock_take(s, p->of, 0);
+  p->turn = p->of->turn;
+}
+
 static int permit_close(lua_State *L) {
   permit *p = mu_check_object(L, 1);
   lua_Integer n = p->n;
   p->n = 0;
+  if (is_lock(p->of) && (!p->of->holder || p->turn != p->of->turn)) return 0; /* released by lock:release */
   if (n && !mu_semaphore_release(mu_self(L), p->of, n))
     return luaL_error(L, "%s: more released than acquired", p->of->what);
   return 0;
@@ -53,9 +62,7 @@ static lua_Integer check_wanted(lua_State *L, mu_semaphore *m) {
 
 /* Stack: semaphore, permit. */
 static int hand_permit(lua_State *L, mu_sched *s, lua_Integer k) {
-  permit *p = lua_touserdata(L, 2);
-  p->n = k;
-  p->of->holder = s->current;
+  grant(s, lua_touserdata(L, 2), k);
   lua_settop(L, 2);
   return 1;
 }
@@ -72,7 +79,7 @@ static int acquire(lua_State *L) {
   mu_semaphore *m = check(L);
   mu_task *t = mu_enter(L, s, "acquire");
   lua_Integer k = check_wanted(L, m);
-  if (is_lock(m) && m->holder == t && !m->free) return luaL_error(L, "lock:acquire: the running task holds it already");
+  if (is_lock(m) && mu_lock_is_mine(s, m)) return luaL_error(L, "lock:acquire: the running task holds it already");
   lua_settop(L, 1);
   push_permit(L, m);
   if (mu_semaphore_try(m, k)) return hand_permit(L, s, k);
@@ -94,7 +101,7 @@ static int release(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_semaphore *m = check(L);
   lua_Integer k = lua_isnoneornil(L, 2) || is_lock(m) ? 1 : mu_check_count(L, 2, 1, "permits");
-  if (is_lock(m) && m->holder != s->current) return luaL_error(L, "lock:release: the running task does not hold it");
+  if (is_lock(m) && !mu_lock_is_mine(s, m)) return luaL_error(L, "lock:release: the running task does not hold it");
   if (!mu_semaphore_release(s, m, k)) return luaL_error(L, "%s:release: more released than acquired", m->what);
   return 0;
 }
@@ -115,11 +122,9 @@ static int call_with(lua_State *L) {
 
 static int with_acquired(lua_State *L, int status, lua_KContext ctx) {
   mu_sched *s = mu_self(L);
-  permit *p = lua_touserdata(L, 2);
   (void)status, (void)ctx;
   mu_unpark(L, s);
-  p->n = 1;
-  p->of->holder = s->current;
+  grant(s, lua_touserdata(L, 2), 1);
   return call_with(L);
 }
 
@@ -128,12 +133,11 @@ static int with(lua_State *L) {
   mu_semaphore *m = check(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   mu_task *t = mu_enter(L, s, "with");
-  if (is_lock(m) && m->holder == t && !m->free) return luaL_error(L, "lock:with: the running task holds it already");
+  if (is_lock(m) && mu_lock_is_mine(s, m)) return luaL_error(L, "lock:with: the running task holds it already");
   permit *p = push_permit(L, m);
   lua_insert(L, 2);
   if (!mu_semaphore_try(m, 1)) return mu_semaphore_wait(L, s, t, m, 1, false, 0, with_acquired);
-  p->n = 1;
-  m->holder = t;
+  grant(s, p, 1);
   return call_with(L);
 }
 

@@ -22,6 +22,7 @@ static void detach(mu_sched *s, suspend_op *op) {
 
 /* The script's cancel function runs when the task resumes: a hook runs no Lua. */
 static bool cancel(mu_sched *s, mu_op *op) {
+  ((suspend_op *)op)->handle->called = true;
   detach(s, (suspend_op *)op);
   return true;
 }
@@ -69,7 +70,6 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
   bool fired = mu_fired(t);
   mu_unpark_quietly(s, t);
   if (fired) return lua_gettop(L) - 1;
-  ((handle *)lua_touserdata(L, 1))->called = true;
   if (lua_getiuservalue(L, 1, CANCEL) != LUA_TNIL) lua_call(L, 0, 0);
   mu_task_raise(L, s, t);
   return 0;

@@ -57,9 +57,15 @@ static int async(lua_State *L) {
 
 /* ---- starting and awaiting ---- */
 
+mu_task *mu_make_task(lua_State *L, mu_sched *s, int nargs) {
+  if (lua_tocfunction(L, -(nargs + 1)) != call_async) return mu_task_new(L, s, nargs);
+  lua_call(L, nargs, 1);
+  return lua_touserdata(L, -1);
+}
+
 /* Makes the task or function at index 1, with the arguments after it, the task at index 1. */
 static mu_task *as_task(lua_State *L, mu_sched *s) {
-  if (lua_isfunction(L, 1)) return mu_task_new(L, s, lua_gettop(L) - 1);
+  if (lua_isfunction(L, 1)) return mu_make_task(L, s, lua_gettop(L) - 1);
   mu_task *t = mu_totask(L, s, 1);
   if (!t) luaL_typeerror(L, 1, "task or function");
   luaL_argcheck(L, lua_gettop(L) == 1, 2, "a task takes its arguments when it is made");

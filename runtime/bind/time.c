@@ -22,7 +22,10 @@ static int yield(lua_State *L) {
 /* Stack while fn runs: message handler, and then fn's results or error. */
 
 static int results(lua_State *L, int status) {
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    mu_self(L)->raises_again = true;
+    return lua_error(L);
+  }
   return lua_gettop(L) - 1;
 }
 

@@ -15,7 +15,8 @@ static bool cancel_awaited(mu_sched *s, mu_op *op) {
   return false;
 }
 
-static const mu_opclass await_class = {.name = "a task", .size = sizeof(await_op), .cancel = cancel_awaited};
+static const mu_opclass await_class = {
+  .name = "a task", .size = sizeof(await_op), .cascades = true, .cancel = cancel_awaited};
 
 static int push_end(lua_State *L, mu_task *t, bool protect) {
   int base = lua_gettop(L);

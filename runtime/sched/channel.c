@@ -18,6 +18,7 @@ mu_channel *mu_channel_new(lua_State *L, mu_sched *s, lua_Integer capacity) {
   *c = (mu_channel){.mark = &mu_channel_mark, .s = s, .capacity = capacity};
   mu_list_init(&c->receivers);
   mu_list_init(&c->senders);
+  mu_list_init(&c->handed);
   lua_createtable(L, capacity < 1024 ? (int)capacity : 0, 0);
   lua_setiuservalue(L, -2, BUFFER);
   lua_createtable(L, 4, 0);
@@ -53,11 +54,10 @@ static void buffer_pop(lua_State *L, mu_channel *c, int index) {
 
 static void take_returned(lua_State *L, mu_channel *c, int index) {
   lua_getiuservalue(L, index, RETURNED);
-  lua_rawgeti(L, -1, ++c->taken);
+  lua_rawgeti(L, -1, c->returned);
   lua_pushnil(L);
-  lua_rawseti(L, -3, c->taken);
+  lua_rawseti(L, -3, c->returned--);
   lua_remove(L, -2);
-  if (c->taken == c->returned) c->taken = c->returned = 0;
 }
 
 /* ---- handing over ---- */
@@ -66,6 +66,7 @@ static void take_returned(lua_State *L, mu_channel *c, int index) {
 static void hand_over(mu_sched *s, mu_channel *c, lua_State *L) {
   channel_op *op = (channel_op *)mu_queue_first(&c->receivers);
   mu_list_remove(&op->queued.link);
+  mu_list_push(&c->handed, &op->queued.link);
   op->got = true;
   lua_State *to = mu_landing(&op->queued.op, 1);
   if (to != L) lua_xmove(L, to, 1);
@@ -95,7 +96,7 @@ static mu_tried try_send(lua_State *L, mu_sched *s, mu_channel *c, int at) {
 }
 
 static mu_tried try_receive(lua_State *L, mu_sched *s, mu_channel *c, int at) {
-  if (c->taken < c->returned) {
+  if (c->returned > 0) {
     take_returned(L, c, at);
   } else if (c->count > 0) {
     buffer_pop(L, c, at);
@@ -120,7 +121,23 @@ mu_tried mu_channel_try(lua_State *L, mu_sched *s, const mu_case *c) {
 
 /* ---- waiting ---- */
 
-/* The receiver was cancelled with a value in its hands. */
+/* Gives the value on top of L to a receiver that has one, and pushes that. */
+static void swap_value(lua_State *L, channel_op *op) {
+  if (op->L != L) lua_xmove(L, op->L, 1);
+  lua_insert(op->L, -2);
+  if (op->L != L) lua_xmove(op->L, L, 1);
+}
+
+/* Pops the value on top of L, and puts it in front of all that are in the channel, which is below. */
+static void put_back(lua_State *L, mu_channel *c) {
+  lua_getiuservalue(L, -2, RETURNED);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, ++c->returned);
+  lua_pop(L, 1);
+}
+
+/* The receiver was cancelled with a value in its hands. It goes to the next who has one and has not run yet, and that
+** one's to the one after it, so that the order is kept; the last goes to the first who waits, or back. */
 static void return_value(mu_sched *s, mu_op *base) {
   channel_op *op = (channel_op *)base;
   mu_channel *c = op->channel;
@@ -129,15 +146,12 @@ static void return_value(mu_sched *s, mu_op *base) {
   lua_pushvalue(op->L, op->at);
   lua_insert(op->L, -2); /* channel, value */
   lua_xmove(op->L, root, 2);
-  if (!mu_list_empty(&c->receivers)) {
-    hand_over(s, c, root);
-    lua_pop(root, 1);
-    return;
-  }
-  lua_getiuservalue(root, -2, RETURNED);
-  lua_insert(root, -2);
-  lua_rawseti(root, -2, ++c->returned);
-  lua_pop(root, 2);
+  for (mu_link *l = op->queued.link.next; l != &c->handed; l = l->next)
+    swap_value(root, (channel_op *)mu_container(l, mu_queued, link));
+  mu_list_remove(&op->queued.link);
+  if (mu_queue_first(&c->receivers)) hand_over(s, c, root);
+  else put_back(root, c);
+  lua_pop(root, 1);
 }
 
 static const mu_opclass receive_class = {
@@ -158,6 +172,7 @@ void mu_channel_wait(lua_State *L, mu_sched *s, mu_task *t, const mu_case *c, in
 int mu_channel_done(lua_State *L, mu_op *base, bool *closed) {
   if (base->cls != &receive_class && base->cls != &send_class) return 0;
   channel_op *op = (channel_op *)base;
+  mu_list_remove(&op->queued.link);
   *closed = op->closed && base->cls == &send_class;
   if (base->cls == &receive_class && !op->got) lua_pushnil(L);
   return op->tag;

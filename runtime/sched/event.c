@@ -3,6 +3,7 @@
 typedef struct {
   mu_queued queued;
   mu_link *queue;
+  lua_Integer *count; /* of those who wait, or NULL */
 } wait_op;
 
 size_t mu_queue_wake(mu_sched *s, mu_link *queue, size_t n) {
@@ -16,16 +17,22 @@ size_t mu_queue_wake(mu_sched *s, mu_link *queue, size_t n) {
 
 static void notify_next(mu_sched *s, mu_op *op) { mu_queue_wake(s, ((wait_op *)op)->queue, 1); }
 
+static bool leave_barrier(mu_sched *s, mu_op *op) {
+  --*((wait_op *)op)->count;
+  return mu_queued_cancel(s, op);
+}
+
 const mu_opclass mu_event_wait = {.name = "an event", .size = sizeof(wait_op), .cancel = mu_queued_cancel};
 const mu_opclass mu_condition_wait = {
   .name = "a condition", .size = sizeof(wait_op), .cancel = mu_queued_cancel, .revoke = notify_next};
 const mu_opclass mu_barrier_wait = {
-  .name = "a barrier", .size = sizeof(wait_op), .commits = true, .cancel = mu_queued_cancel};
+  .name = "a barrier", .size = sizeof(wait_op), .commits = true, .cancel = leave_barrier};
 
-int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls, lua_KContext ctx,
-                  lua_KFunction k) {
+int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls,
+                  lua_Integer *count, lua_KContext ctx, lua_KFunction k) {
   wait_op *op = mu_op_new(L, s, t, cls);
   op->queue = queue;
+  op->count = count;
   mu_list_push(queue, &op->queued.link);
   return mu_park(L, s, ctx, k);
 }

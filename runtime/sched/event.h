@@ -5,10 +5,10 @@
 
 #include "sched/sched.h"
 
-/* Waits in the running task t, at the end of queue, until woken. name is what it waits for: "an event", ... One of the
-** classes below. The operand of return. */
-int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls, lua_KContext ctx,
-                  lua_KFunction k);
+/* Waits in the running task t, at the end of queue, until woken; cls is one of the classes below. count, which may be
+** NULL, is decremented if the wait is cancelled. The operand of return. */
+int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls, lua_Integer *count,
+                  lua_KContext ctx, lua_KFunction k);
 
 extern const mu_opclass mu_event_wait;     /* of an event */
 extern const mu_opclass mu_condition_wait; /* of a condition: a notification to a cancelled waiter goes to the next */

@@ -120,6 +120,7 @@ static void fire_all(mu_sched *s, mu_link *queue) {
 
 static void settle_if_over(mu_sched *s, mu_join *j) {
   if (j->ended < j->total) return;
+  mu_list_remove(&j->run.link);
   fire_all(s, &j->takers);
   fire_all(s, &j->waiters);
   if (j->run.slot) mu_unanchor(s, j->run.slot);
@@ -339,8 +340,11 @@ static void wake_next(mu_sched *s, mu_op *op) {
   if (j->queue_count) fire_one(s, &j->takers);
 }
 
-static const mu_opclass wait_class = {.name = "tasks to end", .size = sizeof(join_op), .cancel = cancel_tasks};
-static const mu_opclass drain_class = {.name = "cancelled tasks to end", .size = sizeof(join_op), .commits = true};
+static const mu_opclass wait_class = {
+  .name = "tasks to end", .size = sizeof(join_op), .cascades = true, .cancel = cancel_tasks};
+static const mu_opclass watch_class = {.name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel};
+static const mu_opclass drain_class = {.name = "cancelled tasks to end", .size = sizeof(join_op), .firm = true,
+                                       .commits = true, .cancel = mu_queued_cancel};
 static const mu_opclass next_class = {
   .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
 static const mu_opclass limit_class = {.name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
@@ -360,6 +364,12 @@ int mu_join_wait(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunctio
 int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
   if (j->ended == j->total) return k(L, LUA_OK, 0);
   wait_on(L, s, t, j, &j->waiters, &drain_class);
+  return mu_park(L, s, 0, k);
+}
+
+int mu_join_watch(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
+  if (j->ended == j->total) return k(L, LUA_OK, 0);
+  wait_on(L, s, t, j, &j->waiters, &watch_class);
   return mu_park(L, s, 0, k);
 }
 

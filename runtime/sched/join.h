@@ -61,6 +61,9 @@ static inline bool mu_join_all_ended(const mu_join *j) { return j->ended == j->t
 /* Waits in the running task t until all have ended; cancelling t cancels them first. The operand of return. */
 int mu_join_wait(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k);
 
+/* The same, but cancelling t cancels nothing else. */
+int mu_join_watch(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k);
+
 /* The same for clean-up: t cannot be cancelled meanwhile. Does not wait for more to be added. */
 int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k);
 

@@ -21,8 +21,10 @@ void mu_ops_free(mu_sched *s, mu_task *t) {
 }
 
 void mu_ops_abandon(mu_sched *s, mu_task *t) {
-  for (mu_op *op = t->ops; op; op = op->next)
-    if (op->cls->cancel) op->cls->cancel(s, op);
+  for (mu_op *op = t->ops; op; op = op->next) {
+    if (op->cls->cascades) mu_queued_cancel(s, op); /* what it waits for goes on */
+    else op->cls->cancel(s, op);
+  }
   mu_ops_free(s, t);
 }
 
@@ -89,6 +91,7 @@ int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k) {
   mu_task *t = s->current;
   if (mu_unlikely(t->run.flags & MU_WOKEN)) return k(L, LUA_OK, ctx);
   mu_set_state(t, MU_WAITING);
+  if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_interrupt(s, t); /* cancelled since it entered */
   return lua_yieldk(L, 0, ctx, k);
 }
 
@@ -125,13 +128,14 @@ int mu_yield(lua_State *L, mu_sched *s) {
 
 /* ---- interrupting ---- */
 
-/* Cancels all ops of a waiting task; true if it waits no longer. */
-static bool stop_waiting(mu_sched *s, mu_task *t) {
+/* Cancels all ops of a waiting task, which becomes ready, unless one has to fire by itself. */
+static void stop_waiting(mu_sched *s, mu_task *t) {
   for (mu_op *op = t->ops; op; op = op->next)
-    if (!op->cls->cancel) return false;
+    if (op->cls->firm) return;
   for (mu_op *op = t->ops; op; op = op->next)
-    if (!op->cls->cancel(s, op)) return false;
-  return true;
+    if (!op->cls->cancel(s, op)) return;
+  mu_set_state(t, MU_READY);
+  mu_ready(s, &t->run);
 }
 
 static void revoke(mu_sched *s, mu_task *t) {
@@ -147,16 +151,24 @@ static void stop_all(mu_sched *s) {
   while (!mu_list_empty(&s->interrupted)) {
     mu_task *t = mu_container(s->interrupted.next, mu_task, run.link);
     mu_list_remove(&t->run.link);
-    if (!stop_waiting(s, t)) continue;
-    mu_set_state(t, MU_READY);
-    mu_ready(s, &t->run);
+    stop_waiting(s, t);
   }
   s->interrupting = false;
+}
+
+static bool cascades(const mu_task *t) {
+  for (const mu_op *op = t->ops; op; op = op->next)
+    if (op->cls->cascades) return true;
+  return false;
 }
 
 void mu_task_interrupt(mu_sched *s, mu_task *t) {
   if (t->run.state == MU_READY) revoke(s, t);
   if (t->run.state != MU_WAITING) return;
+  if (!cascades(t)) {
+    stop_waiting(s, t);
+    return;
+  }
   mu_list_push(&s->interrupted, &t->run.link);
   if (!s->interrupting) stop_all(s);
 }

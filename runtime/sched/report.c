@@ -35,9 +35,12 @@ void mu_task_push_name(lua_State *L, mu_sched *s, int index) {
 
 /* ---- tracebacks ---- */
 
-/* Is the error that is at index 1 on its way already, raised again by someone who caught it? */
-static bool same_as_kept(lua_State *L) {
-  if (!lua_istable(L, -1)) return false;
+/* Is the error that is at index 1 on its way already, raised again by someone who caught it? Equal texts may be of
+** different errors, unless it is the runtime who raises it again. */
+static bool same_as_kept(lua_State *L, mu_sched *s) {
+  bool again = s->raises_again;
+  s->raises_again = false;
+  if (!lua_istable(L, -1) || (lua_type(L, 1) == LUA_TSTRING && !again)) return false;
   lua_rawgeti(L, -1, END_ERROR);
   bool same = lua_rawequal(L, -1, 1);
   lua_pop(L, 1);
@@ -51,7 +54,7 @@ int mu_traceback(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   mu_push_root(s, L, MU_ROOT_TRACES);
   lua_rawgetp(L, -1, s->current);
-  if (!same_as_kept(L)) {
+  if (!same_as_kept(L, s)) {
     lua_createtable(L, END_SENTINEL, 0);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, END_ERROR);
@@ -92,8 +95,17 @@ static void push_sentinel(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
+/* Is the error on top the one that this task, at index 1 in `body`, raised because it was cancelled? */
+static bool own_cancel_error(lua_State *L, const mu_task *t) {
+  if (!(t->run.flags & MU_CANCEL) || t->run.flags & MU_NOERROR) return false;
+  lua_getiuservalue(L, 1, 1);
+  bool own = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return own;
+}
+
 void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
-  if (mu_is_error(L, -1, "cancelled") && t->run.flags & MU_CANCEL) return;
+  if (own_cancel_error(L, t)) return;
   mu_push_root(s, L, MU_ROOT_TRACES);
   lua_rawgetp(L, -1, t);
   lua_remove(L, -2);

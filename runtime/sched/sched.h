@@ -45,8 +45,10 @@ typedef struct {
   const char *name; /* what the task waits for, as a person reads it */
   size_t size;      /* of the op's struct, which begins with a mu_op */
   bool commits;     /* once fired its effect stands: a cancellation waits for the next suspending call */
+  bool firm;        /* cancelling the task does not end the wait; only killing it does */
+  bool cascades;    /* its cancel cancels other tasks */
   /* Unlinks a pending op. False: it cannot stop at once, and will fire by itself (gather first cancels its tasks).
-  ** NULL: it cannot be cancelled at all. */
+  ** Each op that lies in a queue has one. */
   bool (*cancel)(mu_sched *s, mu_op *op);
   /* Undoes an op that fired, but whose task was cancelled before it ran: passes a permit or a value on. */
   void (*revoke)(mu_sched *s, mu_op *op);
@@ -128,8 +130,9 @@ struct mu_task {
   mu_op *ops;      /* what it waits for; if woken, the fired one first */
   mu_link waiters; /* ops that wait for its end */
   mu_scope *scope; /* innermost cancel scope */
+  uint64_t id;     /* 1, 2, … as they start; 0 before */
 };
-_Static_assert(sizeof(mu_task) <= 64, "a million suspended tasks must fit in 1.4 GB");
+_Static_assert(sizeof(mu_task) <= 72, "a million suspended tasks must fit in 1.4 GB");
 
 /* Replaces the function and nargs arguments on top of the stack by a new task for them. Raises. */
 mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs);
@@ -310,6 +313,7 @@ struct mu_sched {
   bool interrupting;
   mu_link failed_joins; /* to be cancelled as soon as the end of a task is told to all */
   bool cancelling_joins;
+  bool raises_again; /* the error that is raised next was caught: its traceback is kept already */
   mu_task *current; /* the running task */
   lua_State *from;  /* the state that runs the loop */
   mu_heap timers;

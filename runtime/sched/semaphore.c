@@ -17,6 +17,13 @@ bool mu_semaphore_try(mu_semaphore *m, lua_Integer k) {
   return true;
 }
 
+void mu_lock_take(mu_sched *s, mu_semaphore *m, uint64_t turn) {
+  m->holder = s->current ? s->current->id : 0;
+  m->turn = turn ? turn : ++m->turns;
+}
+
+bool mu_lock_is_mine(const mu_sched *s, const mu_semaphore *m) { return s->current && m->holder == s->current->id; }
+
 /* Hands permits to those who wait, in order, as far as they go. */
 static void hand_out(mu_sched *s, mu_semaphore *m) {
   mu_queued *q;
@@ -24,7 +31,7 @@ static void hand_out(mu_sched *s, mu_semaphore *m) {
     acquire_op *op = (acquire_op *)q;
     if (m->free < op->wanted) return;
     m->free -= op->wanted;
-    m->holder = op->queued.op.task;
+    m->holder = op->queued.op.task->id;
     mu_list_remove(&q->link);
     mu_fire(s, &q->op);
   }
@@ -33,7 +40,7 @@ static void hand_out(mu_sched *s, mu_semaphore *m) {
 bool mu_semaphore_release(mu_sched *s, mu_semaphore *m, lua_Integer k) {
   if (k > m->limit - m->free) return false;
   m->free += k;
-  m->holder = NULL;
+  m->holder = 0;
   if (!s->closed) hand_out(s, m);
   return true;
 }
@@ -52,7 +59,8 @@ static void give_back(mu_sched *s, mu_op *op) {
 
 static const mu_opclass acquire_class = {
   .name = "a permit", .size = sizeof(acquire_op), .cancel = leave_queue, .revoke = give_back};
-static const mu_opclass reacquire_class = {.name = "its lock", .size = sizeof(acquire_op), .commits = true};
+static const mu_opclass reacquire_class = {
+  .name = "its lock", .size = sizeof(acquire_op), .firm = true, .commits = true, .cancel = mu_queued_cancel};
 
 int mu_semaphore_wait(lua_State *L, mu_sched *s, mu_task *t, mu_semaphore *m, lua_Integer k, bool shielded,
                       lua_KContext ctx, lua_KFunction k_resumed) {

@@ -70,7 +70,7 @@ void mu_task_count_start(mu_sched *s, mu_task *t) {
   if (t->u.maker) mu_maker_started(t->u.maker);
   t->u.co = NULL;
   mu_set_state(t, MU_READY);
-  s->tasks++;
+  t->id = ++s->tasks;
   if (++s->alive > s->peak) s->peak = s->alive;
   if (t->run.flags & MU_DAEMON) s->daemons++;
 }
@@ -165,14 +165,10 @@ void mu_task_push_body(lua_State *L, mu_sched *s) {
   lua_pushcclosure(L, body, 1);
 }
 
-/* An error that is the task's own cancel error ends it as cancelled; any other as failed. */
-static mu_state end_state(mu_task *t, lua_State *co) {
+/* Every error but the task's own cancel error was packed. */
+static mu_state end_state(const mu_task *t) {
   if (!(t->run.flags & MU_ERROR)) return MU_DONE;
-  if (!(t->run.flags & MU_CANCEL) || t->run.flags & MU_PACKED) return MU_FAILED;
-  lua_getiuservalue(co, CO_TASK, 1);
-  bool own = lua_rawequal(co, CO_RESULT, -1);
-  lua_pop(co, 1);
-  return own ? MU_CANCELLED : MU_FAILED;
+  return t->run.flags & MU_PACKED ? MU_FAILED : MU_CANCELLED;
 }
 
 static void tell_waiters(mu_sched *s, mu_task *t) {
@@ -198,7 +194,7 @@ static void finish(mu_sched *s, mu_task *t, mu_state state) {
 /* The coroutine of t has returned from `body`. What is on its stack stays there until all know. */
 static void ended(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
-  mu_state state = end_state(t, co);
+  mu_state state = end_state(t);
   if (!t->run.nargs && state == MU_DONE) lua_pushnil(co);
   lua_pushvalue(co, CO_RESULT);
   lua_setiuservalue(co, CO_TASK, 1);
