@@ -15,8 +15,7 @@ typedef struct {
 /* Appends the userdata of a luv handle to the list on top of the stack. */
 static void collect(uv_handle_t *handle, void *arg) {
   walk_state *w = arg;
-  bool ours = handle == (uv_handle_t *)&w->loop->timer || handle == (uv_handle_t *)&w->loop->wakeup;
-  luv_handle_t *luv = ours ? NULL : handle->data;
+  luv_handle_t *luv = mu_loop_owns(w->loop, handle) ? NULL : handle->data;
   if (!luv) return;
   lua_rawgeti(w->L, LUA_REGISTRYINDEX, luv->ref);
   lua_rawseti(w->L, -2, (lua_Integer)lua_rawlen(w->L, -2) + 1);

@@ -36,6 +36,11 @@ static void hook_report(void *data, const char *text, size_t length) {
   }
 }
 
+static bool has_ready_tasks(void *owner) {
+  mu_sched *s = ((muster *)owner)->s;
+  return s && mu_sched_ready(s);
+}
+
 /* light userdata m -> */
 static int set_up(lua_State *L) {
   muster *m = lua_touserdata(L, 1);
@@ -89,7 +94,7 @@ muster *muster_new(const muster_config *config) {
   m->thread = pthread_self();
   m->slab = mu_slab_new();
   if (!m->slab) goto no_slab;
-  if (mu_loop_init(&m->loop, m)) goto no_loop;
+  if (mu_loop_init(&m->loop, m, has_ready_tasks)) goto no_loop;
   mu_loop_set_virtual(&m->loop, m->config.virtual_time);
   if (make_state(m)) return m;
   close_state(m);

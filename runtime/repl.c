@@ -160,7 +160,6 @@ static size_t alive(muster *m) {
 
 static int wait_for_tasks(muster *m) {
   int rc;
-  interrupts.count = 0;
   do rc = muster_run(m, MUSTER_RUN_ALL);
   while (rc == 1 && !interrupts.count);
   if (rc == MUSTER_EDEADLOCK) return MU_DEADLOCK;
@@ -177,6 +176,7 @@ static int shut_down(muster *m, int status) {
 }
 
 int mu_end_tasks(muster *m, int status) {
+  if (status == MU_WELL) interrupts.count = 0;
   interrupts.looping = 1;
   if (status == MU_WELL) status = wait_for_tasks(m);
   status = shut_down(m, status);

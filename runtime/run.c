@@ -134,7 +134,7 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar) {
 void muster_interrupt(muster *m, muster_task *t) {
   atomic_store(&m->interrupt, t);
   atomic_store(&m->interrupted, true);
-  mu_task *current = m->s->current;
+  mu_task *current = m->s ? m->s->current : NULL;
   if (pthread_equal(m->thread, pthread_self()) && current && current->u.co)
     lua_sethook(current->u.co, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
   mu_loop_wake(&m->loop);

@@ -2,9 +2,9 @@
 local async = require "muster"
 local test = require "muster.test"
 
---- On a virtual clock; what would hang for ever fails after a virtual day.
+--- On a virtual clock, first in, first out, also under --seed; what would hang for ever fails after a virtual day.
 local function virtual(fn)
-  return test.virtual(function() return async.timeout(86400, fn) end)
+  return test.virtual(test.seeded(0, function() return async.timeout(86400, fn) end))
 end
 
 --- Starts fn, and lets it run until it waits or ends.

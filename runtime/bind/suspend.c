@@ -15,15 +15,13 @@ typedef struct suspend_op {
   handle *handle;
 } suspend_op;
 
-static void detach(mu_sched *s, suspend_op *op) {
-  op->handle->op = NULL;
-  s->external--;
-}
+static void detach(suspend_op *op) { op->handle->op = NULL; }
 
 /* The script's cancel function runs when the task resumes: a hook runs no Lua. */
 static bool cancel(mu_sched *s, mu_op *op) {
+  (void)s;
   ((suspend_op *)op)->handle->called = true;
-  detach(s, (suspend_op *)op);
+  detach((suspend_op *)op);
   return true;
 }
 
@@ -36,7 +34,7 @@ static void wake(lua_State *L, mu_sched *s, suspend_op *op, int n) {
   lua_State *to = mu_landing(&op->op, n);
   if (!to) luaL_error(L, "resume: too many values");
   if (to != L) lua_xmove(L, to, n);
-  detach(s, op);
+  detach(op);
   mu_fire(s, &op->op);
 }
 
@@ -110,7 +108,6 @@ static int suspend(lua_State *L) {
   if (h->called) return push_early(L);
   h->op = mu_op_new(L, s, t, &suspend_class);
   h->op->handle = h;
-  s->external++;
   return mu_park(L, s, 0, resumed);
 }
 

@@ -22,10 +22,7 @@ static int yield(lua_State *L) {
 /* Stack while fn runs: message handler, and then fn's results or error. */
 
 static int results(lua_State *L, int status) {
-  if (status != LUA_OK && status != LUA_YIELD) {
-    mu_self(L)->raises_again = true;
-    return lua_error(L);
-  }
+  if (status != LUA_OK && status != LUA_YIELD) return mu_raise_again(L);
   return lua_gettop(L) - 1;
 }
 

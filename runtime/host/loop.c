@@ -42,15 +42,24 @@ void mu_loop_wake(mu_loop *l) { uv_async_send(&l->wakeup); }
 
 /* ---- set-up and tear-down ---- */
 
-int mu_loop_init(mu_loop *l, void *owner) {
-  *l = (mu_loop){.owner = owner};
+/* libuv runs its timers, and then waits for I/O: not if a timer has just made a task ready, or was our deadline. */
+static void on_prepare(uv_prepare_t *handle) {
+  mu_loop *l = handle->data;
+  if (l->ready(l->owner)) uv_stop(&l->uv);
+}
+
+int mu_loop_init(mu_loop *l, void *owner, bool (*ready)(void *owner)) {
+  *l = (mu_loop){.owner = owner, .ready = ready};
   l->last_post = &l->posts;
   int rc = uv_mutex_init(&l->lock);
   if (rc) return rc;
   if ((rc = uv_loop_init(&l->uv))) goto no_loop;
   if ((rc = uv_async_init(&l->uv, &l->wakeup, on_wakeup))) goto no_wakeup;
   uv_timer_init(&l->uv, &l->timer); /* cannot fail */
-  l->wakeup.data = l;
+  uv_prepare_init(&l->uv, &l->prepare);
+  uv_prepare_start(&l->prepare, on_prepare);
+  uv_unref((uv_handle_t *)&l->prepare);
+  l->wakeup.data = l->prepare.data = l;
   uv_unref((uv_handle_t *)&l->wakeup);
   return 0;
 no_wakeup:
@@ -103,6 +112,11 @@ bool mu_loop_busy(mu_loop *l) {
   return posted || uv_loop_alive(&l->uv);
 }
 
+bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle) {
+  const void *h = handle;
+  return h == &l->timer || h == &l->wakeup || h == &l->prepare;
+}
+
 typedef struct {
   const mu_loop *loop;
   size_t n;
@@ -110,8 +124,7 @@ typedef struct {
 
 static void count_handle(uv_handle_t *handle, void *data) {
   counting *c = data;
-  bool ours = handle == (uv_handle_t *)&c->loop->timer || handle == (uv_handle_t *)&c->loop->wakeup;
-  if (!ours && uv_is_active(handle)) c->n++;
+  if (!mu_loop_owns(c->loop, handle) && uv_is_active(handle)) c->n++;
 }
 
 size_t mu_loop_handles(mu_loop *l) {
@@ -120,7 +133,7 @@ size_t mu_loop_handles(mu_loop *l) {
   return c.n;
 }
 
-static void on_timer(uv_timer_t *timer) { (void)timer; }
+static void on_timer(uv_timer_t *timer) { uv_stop(timer->loop); }
 
 /* Rounds up: the scheduler fires nothing early. */
 static uint64_t milliseconds_until(const mu_loop *l, double deadline) {
@@ -128,7 +141,16 @@ static uint64_t milliseconds_until(const mu_loop *l, double deadline) {
   return ms <= 0 ? 0 : ms < LONGEST_WAIT_MS ? (uint64_t)ms : LONGEST_WAIT_MS;
 }
 
+/* I/O that takes as long as the nearest deadline is away moves a virtual clock to that deadline. */
+static void pass_time(mu_loop *l, double seconds, double deadline) {
+  l->waited += seconds;
+  if (deadline < 0 || l->virtual_now + l->waited < deadline) return;
+  l->virtual_now = fmax(deadline, l->virtual_now);
+  l->waited = 0;
+}
+
 static void wait_until(mu_loop *l, double deadline, bool external) {
+  double start = system_now();
   if (deadline >= 0) {
     uv_update_time(&l->uv);
     uv_timer_start(&l->timer, on_timer, milliseconds_until(l, deadline), 0);
@@ -137,6 +159,7 @@ static void wait_until(mu_loop *l, double deadline, bool external) {
   uv_run(&l->uv, UV_RUN_ONCE);
   uv_unref((uv_handle_t *)&l->wakeup);
   uv_timer_stop(&l->timer);
+  if (l->is_virtual) pass_time(l, system_now() - start, deadline);
 }
 
 static bool may_jump(mu_loop *l, double deadline, bool external) {
@@ -147,9 +170,10 @@ void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external) {
   if (!wait) {
     uv_run(&l->uv, UV_RUN_NOWAIT);
   } else if (may_jump(l, deadline, external)) {
-    if (deadline > l->virtual_now) l->virtual_now = deadline;
+    l->virtual_now = fmax(deadline, l->virtual_now);
+    l->waited = 0;
     uv_run(&l->uv, UV_RUN_NOWAIT);
   } else {
-    wait_until(l, l->is_virtual ? -1 : deadline, external);
+    wait_until(l, deadline, external);
   }
 }

@@ -2,7 +2,7 @@
 **
 ** The scheduler's timers stay in its own heap: only the nearest deadline becomes a libuv timer, and only while the loop
 ** waits. With a virtual clock, time stands still while anything can run, and jumps to the next deadline when nothing
-** can and no I/O is pending. */
+** can and no I/O is pending. While I/O is waited for, a deadline comes when as much real time has passed. */
 #ifndef MU_LOOP_H
 #define MU_LOOP_H
 
@@ -20,16 +20,23 @@ typedef struct {
   uv_loop_t uv;
   uv_timer_t timer;  /* the nearest deadline, while waiting */
   uv_async_t wakeup; /* from other threads and signal handlers */
+  uv_prepare_t prepare; /* before libuv waits */
   uv_mutex_t lock;   /* of posts */
   mu_post *posts, **last_post;
   void *owner; /* given to posted functions */
+  bool (*ready)(void *owner);
   bool is_virtual;
   double offset;      /* of the clock, from the system's */
   double virtual_now; /* while is_virtual */
+  double waited;      /* for I/O, by the system's clock, since virtual_now last moved */
 } mu_loop;
 
-/* 0, or a negative libuv error. The caller owns the loop, and ends it with mu_loop_close. */
-int mu_loop_init(mu_loop *l, void *owner);
+/* 0, or a negative libuv error. ready: has a callback made something ready, so that the loop must not wait for more? The
+** caller owns the loop, and ends it with mu_loop_close. */
+int mu_loop_init(mu_loop *l, void *owner, bool (*ready)(void *owner));
+
+/* Is the handle one of the loop's own? */
+bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle);
 
 /* Closes every handle, whoever made it, and lets pending requests and posts finish. */
 void mu_loop_drain(mu_loop *l);

@@ -5,7 +5,7 @@
 ** "Native async functions".
 **
 ** Threads: a runtime belongs to the thread that uses it. Only muster_post, muster_stop and muster_interrupt may be
-** called from another thread, and muster_interrupt also from a signal handler. Two runtimes never share anything.
+** called from another thread, and the last two also from a signal handler. Two runtimes never share anything.
 ** Errors: a function that returns int returns 0 (or a count) on success, and a negative muster_error otherwise. */
 #ifndef MUSTER_H
 #define MUSTER_H
@@ -134,7 +134,7 @@ MUSTER_API int muster_run_task(muster *m, muster_task *t);
 /* Cancels every task, daemons too, and runs the loop until all have ended. Returns as muster_run. */
 MUSTER_API int muster_shutdown(muster *m);
 
-/* Makes the present or next call of muster_run return at the end of its turn. Any thread. */
+/* Makes the present or next call of muster_run return at the end of its turn. Any thread, and signal handlers. */
 MUSTER_API void muster_stop(muster *m);
 
 /* Interrupts the task that runs, even in a busy loop, and cancels t (when it next suspends, or now if it waits).

@@ -103,6 +103,7 @@ void mu_coroutine_drop(mu_sched *s, uint32_t slot) {
 /* After a burst the pool shrinks with the number of tasks alive: the collector walks every coroutine. */
 void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot) {
   lua_settop(co, 1);
+  if (mu_unlikely(lua_gethook(co) != NULL)) lua_sethook(co, NULL, 0, 0);
   if (s->nspare >= SPARE_MINIMUM && s->nspare > s->alive) mu_coroutine_drop(s, slot);
   else s->spare[s->nspare++] = (mu_spare){co, slot};
 }

@@ -7,10 +7,23 @@ typedef struct {
 
 static bool only_waiter(const mu_task *t) { return t->waiters.next->next == &t->waiters; }
 
-/* A task that nobody else awaits goes down with its awaiter; one that is shared goes on. */
+static const mu_opclass await_class;
+
+/* Does t wait, through the tasks that it awaits, for the task self? */
+static bool waits_for(const mu_task *t, const mu_task *self) {
+  while (t != self) {
+    if (!t->ops || t->ops->cls != &await_class || t->run.state != MU_WAITING) return false;
+    t = ((const await_op *)t->ops)->task;
+  }
+  return true;
+}
+
+/* A task that nobody else awaits goes down with its awaiter, who waits for its end; one that is shared goes on, and so
+** does one that is going down already and waits for us. */
 static bool cancel_awaited(mu_sched *s, mu_op *op) {
   mu_task *t = ((await_op *)op)->task;
-  if (!only_waiter(t)) return mu_queued_cancel(s, op);
+  bool circle = t->run.flags & MU_RAISE && waits_for(t, op->task);
+  if (circle || !only_waiter(t)) return mu_queued_cancel(s, op);
   mu_task_cancel(s, t);
   return false;
 }

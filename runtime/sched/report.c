@@ -35,16 +35,33 @@ void mu_task_push_name(lua_State *L, mu_sched *s, int index) {
 
 /* ---- tracebacks ---- */
 
-/* Is the error that is at index 1 on its way already, raised again by someone who caught it? Equal texts may be of
-** different errors, unless it is the runtime who raises it again. */
-static bool same_as_kept(lua_State *L, mu_sched *s) {
-  bool again = s->raises_again;
-  s->raises_again = false;
-  if (!lua_istable(L, -1) || (lua_type(L, 1) == LUA_TSTRING && !again)) return false;
+/* error -> ; raises an error that was caught, whose traceback is kept already */
+static int raise_caught(lua_State *L) { return lua_error(L); }
+
+int mu_raise_again(lua_State *L) {
+  lua_pushcfunction(L, raise_caught);
+  lua_insert(L, -2);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+static bool is_raised_again(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar)) return false;
+  lua_getinfo(L, "f", &ar);
+  bool again = lua_tocfunction(L, -1) == raise_caught;
+  lua_pop(L, 1);
+  return again;
+}
+
+/* Is the error at index 1 the one whose kept traceback is on top? Equal texts may be of different errors, unless it is
+** the runtime who raises it again. */
+static bool same_as_kept(lua_State *L) {
+  if (!lua_istable(L, -1)) return false;
   lua_rawgeti(L, -1, END_ERROR);
   bool same = lua_rawequal(L, -1, 1);
   lua_pop(L, 1);
-  return same;
+  return same && (lua_type(L, 1) != LUA_TSTRING || is_raised_again(L));
 }
 
 /* error -> error. Keeps the traceback for the running task, unless the error only passes again, or is a cancellation. */
@@ -54,7 +71,7 @@ int mu_traceback(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   mu_push_root(s, L, MU_ROOT_TRACES);
   lua_rawgetp(L, -1, s->current);
-  if (!same_as_kept(L, s)) {
+  if (!same_as_kept(L)) {
     lua_createtable(L, END_SENTINEL, 0);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, END_ERROR);

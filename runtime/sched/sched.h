@@ -272,6 +272,9 @@ void mu_push_error(lua_State *L, const char *kind, const char *fmt, ...);
 /* Is the value at index a muster error of that kind? */
 bool mu_is_error(lua_State *L, int index, const char *kind);
 
+/* Raises the error on top of L, which was caught; the traceback of its first raise stays the task's. */
+int mu_raise_again(lua_State *L);
+
 /* Replaces the error value on top of L by a text for it, also if its __tostring fails. */
 void mu_error_text(lua_State *L);
 
@@ -313,7 +316,6 @@ struct mu_sched {
   bool interrupting;
   mu_link failed_joins; /* to be cancelled as soon as the end of a task is told to all */
   bool cancelling_joins;
-  bool raises_again; /* the error that is raised next was caught: its traceback is kept already */
   mu_task *current; /* the running task */
   lua_State *from;  /* the state that runs the loop */
   mu_heap timers;
