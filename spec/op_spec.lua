@@ -123,8 +123,8 @@ end
 
 waits["barrier"] = function()
   local barrier = async.barrier(2)
-  return function() barrier:wait() end, function() spawn(pcall, async.timeout, 1, barrier.wait, barrier) end,
-    function() return barrier:waiting() <= 1 end
+  return function() barrier:wait() end, function() spawn(async.move_on_after, 1, barrier.wait, barrier) end,
+    function() return barrier:waiting() == 0 or (sleep(2) or barrier:waiting() == 0) end
 end
 
 waits["channel:send"] = function()
@@ -239,9 +239,10 @@ end)
 describe("a deadline while a task waits:", function()
   for_each_wait(function(wait)
     local start = async.now()
-    local kind = select(2, pcall(async.timeout, 1, wait)).kind
-    if async.now() > start then assert.equal("timeout", kind) end
-    assert.is_true(async.now() - start <= 1)
+    local ok, err = pcall(async.timeout, 1, wait)
+    if not ok then assert.equal("timeout", err.kind) end
+    assert.is_true(ok == (async.now() == start))
+    assert.is_true(async.now() - start < 2) -- a callback might come from outside, so that one waits in real time
   end)
 end)
 
@@ -418,6 +419,8 @@ describe("suspend", function()
       luv.fs_stat("Makefile", function(err, stat) resume(err, stat and stat.size) end)
     end)
     assert.is_true(size > 0)
-    assert.equal(start, async.now())
+    assert.is_true(async.now() - start < 900)
+    alarm:cancel()
+    alarm:pawait()
   end))
 end)

@@ -7,10 +7,10 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 64, SPARE_MINIMUM = 1024 };
+enum { FIRST_CAPACITY = 64, SPARE_MINIMUM = 1024, TRIM_SECONDS = 1 };
 
 /* While coroutines are this many, the collector waits longer between its cycles. */
-enum { MANY = 1000, TOO_MANY = 256 * 1024, USUAL_PAUSE = 200, LONG_PAUSE = 400 };
+enum { MANY = 1000, TOO_MANY = 256 * 1024, USUAL_PAUSE = 200, LONG_PAUSE = 300 };
 
 static void no_memory(lua_State *L) { luaL_error(L, "not enough memory"); }
 
@@ -91,6 +91,7 @@ void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
 
 lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot) {
   mu_spare *spare = &s->spare[--s->nspare];
+  if (s->nspare < s->least_spare) s->least_spare = s->nspare;
   *slot = spare->slot;
   return spare->co;
 }
@@ -100,10 +101,17 @@ void mu_coroutine_drop(mu_sched *s, uint32_t slot) {
   discount_coroutine(s);
 }
 
-/* After a burst the pool shrinks with the number of tasks alive: the collector walks every coroutine. */
 void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot) {
   lua_settop(co, 1);
   if (mu_unlikely(lua_gethook(co) != NULL)) lua_sethook(co, NULL, 0, 0);
-  if (s->nspare >= SPARE_MINIMUM && s->nspare > s->alive) mu_coroutine_drop(s, slot);
-  else s->spare[s->nspare++] = (mu_spare){co, slot};
+  s->spare[s->nspare++] = (mu_spare){co, slot};
+}
+
+/* Spare coroutines hold memory, and the collector walks them: once in a while, half of those go that were not needed
+** since the last time. */
+void mu_coroutines_trim(mu_sched *s, double now) {
+  uint32_t unneeded = s->least_spare > SPARE_MINIMUM ? s->least_spare / 2 : 0;
+  while (unneeded-- > 0) mu_coroutine_drop(s, s->spare[--s->nspare].slot);
+  s->least_spare = s->nspare;
+  s->trim_at = now + TRIM_SECONDS;
 }

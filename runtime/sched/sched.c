@@ -91,6 +91,7 @@ bool mu_sched_step(mu_sched *s, lua_State *from, double now, int budget) {
   s->from = from;
   s->now = now;
   mu_timers_fire(s, now);
+  if (now >= s->trim_at) mu_coroutines_trim(s, now);
   if (mu_sched_ready(s) && lua_checkstack(from, 8)) protected_turns(s, from, budget);
   return mu_sched_ready(s);
 }

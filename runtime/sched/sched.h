@@ -332,6 +332,8 @@ struct mu_sched {
 
   mu_spare *spare; /* finished coroutines */
   uint32_t nspare, spare_capacity;
+  uint32_t least_spare; /* of nspare, since the last trim */
+  double trim_at;
   uint32_t *free_slots; /* of the anchor table */
   uint32_t nfree, free_capacity, slots;
 
@@ -423,6 +425,7 @@ void mu_coroutine_reserve(mu_sched *s, lua_State *L);     /* makes sure that the
 lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot);
 void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot);
 void mu_coroutine_drop(mu_sched *s, uint32_t slot);
+void mu_coroutines_trim(mu_sched *s, double now);
 
 /* Reports (report.c). */
 int mu_traceback(lua_State *L);                           /* the message handler of tasks */
