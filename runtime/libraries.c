@@ -63,7 +63,8 @@ static int search_embedded(lua_State *L) {
   const char *directory = lua_tostring(L, lua_upvalueindex(1));
   const char *file = lua_pushfstring(L, "%s/%s", directory ? directory : "", m->path);
   const char *chunk = lua_pushfstring(L, "@%s", m->path);
-  int rc = directory ? luaL_loadfile(L, file) : luaL_loadbufferx(L, (const char *)m->code, m->size, chunk, "t");
+  int rc =
+      directory ? luaL_loadfile(L, file) : luaL_loadbufferx(L, (const char *)m->code, m->size, chunk, "t");
   if (rc != LUA_OK) return lua_error(L);
   lua_pushstring(L, m->path);
   return 2;
@@ -132,10 +133,14 @@ static int stats(lua_State *L) {
   const struct {
     const char *name;
     lua_Integer value;
-  } fields[] = {{"turns", (lua_Integer)st.turns},   {"resumes", (lua_Integer)st.resumes},
-                {"tasks", (lua_Integer)st.tasks},   {"alive", (lua_Integer)st.alive},
-                {"peak", (lua_Integer)st.peak},     {"coroutines", (lua_Integer)st.coroutines},
-                {"timers", (lua_Integer)st.timers}, {"ops", (lua_Integer)st.ops},
+  } fields[] = {{"turns", (lua_Integer)st.turns},
+                {"resumes", (lua_Integer)st.resumes},
+                {"tasks", (lua_Integer)st.tasks},
+                {"alive", (lua_Integer)st.alive},
+                {"peak", (lua_Integer)st.peak},
+                {"coroutines", (lua_Integer)st.coroutines},
+                {"timers", (lua_Integer)st.timers},
+                {"ops", (lua_Integer)st.ops},
                 {"unhandled", (lua_Integer)st.unhandled},
                 {"handles", (lua_Integer)mu_loop_handles(&muster_of(L)->loop)}};
   lua_newtable(L);
@@ -164,7 +169,7 @@ static int set_seed(lua_State *L) {
 
 int mu_open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {NULL, NULL}};
+      {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MUSTER_VERSION);
   lua_setfield(L, -2, "version");

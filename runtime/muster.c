@@ -12,13 +12,13 @@ static const char registry_key; /* its address names the runtime in the registry
 
 const char *muster_error_string(int code) {
   switch (code) {
-  case MUSTER_ENOMEM: return "out of memory";
-  case MUSTER_ESYNTAX: return "the chunk does not compile";
-  case MUSTER_EFILE: return "the file cannot be read";
-  case MUSTER_EBUSY: return "called from inside a task or the running loop";
-  case MUSTER_EDEADLOCK: return "deadlock: tasks wait, and nothing can wake them";
-  case MUSTER_ESYSTEM: return "the system refused an event loop";
-  default: return code >= 0 ? "no error" : "unknown error";
+    case MUSTER_ENOMEM: return "out of memory";
+    case MUSTER_ESYNTAX: return "the chunk does not compile";
+    case MUSTER_EFILE: return "the file cannot be read";
+    case MUSTER_EBUSY: return "called from inside a task or the running loop";
+    case MUSTER_EDEADLOCK: return "deadlock: tasks wait, and nothing can wake them";
+    case MUSTER_ESYSTEM: return "the system refused an event loop";
+    default: return code >= 0 ? "no error" : "unknown error";
   }
 }
 
@@ -47,7 +47,8 @@ static int set_up(lua_State *L) {
   mu_sched *s = lua_newuserdatauv(L, sizeof *s, 0);
   memset(s, 0, sizeof *s);
   s->slab = m->slab;
-  if (!mu_sched_init(s, m->L, &(mu_hooks){hook_now, hook_report, m})) return luaL_error(L, "not enough memory");
+  if (!mu_sched_init(s, m->L, &(mu_hooks){hook_now, hook_report, m}))
+    return luaL_error(L, "not enough memory");
   m->s = s;
   s->seed = m->config.seed;
   s->cleanup_limit = m->config.cleanup_limit;
@@ -179,11 +180,14 @@ int muster_spawn_file(muster *m, const char *path, int nargs, muster_task **task
   return spawn_chunk(m, luaL_loadfile(m->L, path), nargs, task);
 }
 
-int muster_spawn_string(muster *m, const char *code, size_t size, const char *name, int nargs, muster_task **task) {
+int muster_spawn_string(muster *m, const char *code, size_t size, const char *name, int nargs,
+                        muster_task **task) {
   return spawn_chunk(m, luaL_loadbuffer(m->L, code, size, name), nargs, task);
 }
 
-muster_state_of_task muster_task_state(const muster_task *t) { return (muster_state_of_task)mu_task_state(t->t); }
+muster_state_of_task muster_task_state(const muster_task *t) {
+  return (muster_state_of_task)mu_task_state(t->t);
+}
 
 /* Pushes what the task ended with; n as of mu_task_push_results. */
 static int push_results(muster_task *t, lua_State *L) {

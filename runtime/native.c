@@ -18,9 +18,9 @@ static bool cancel(mu_sched *s, mu_op *op) {
 
 /* A result is not thrown away because a cancellation came in the same turn. */
 static const mu_opclass native_class = {
-  .name = "a native operation", .size = sizeof(muster_op), .commits = true, .cancel = cancel};
+    .name = "a native operation", .size = sizeof(muster_op), .commits = true, .cancel = cancel};
 static const mu_opclass firm_class = {
-  .name = "a native operation", .size = sizeof(muster_op), .firm = true, .commits = true, .cancel = cancel};
+    .name = "a native operation", .size = sizeof(muster_op), .firm = true, .commits = true, .cancel = cancel};
 
 muster_op *muster_suspend(lua_State *L, void (*cancel_op)(muster_op *op, void *data), void *data) {
   mu_sched *s = mu_sched_of(L);
@@ -56,7 +56,8 @@ lua_State *muster_op_stack(muster_op *op) { return mu_landing(&op->op, LUA_MINST
 void muster_wake(muster_op *op, int n) {
   mu_sched *s = op->s;
   s->external--;
-  if (op->op.task->run.state != MU_WAITING) /* before muster_await, which needs to know where the results begin */
+  if (op->op.task->run.state !=
+      MU_WAITING) /* before muster_await, which needs to know where the results begin */
     op->data = (void *)(lua_KContext)(lua_gettop(op->op.task->u.co) - n);
   mu_fire(s, &op->op);
 }

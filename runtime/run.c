@@ -19,7 +19,8 @@ static bool stuck(muster *m) {
 }
 
 static int report_deadlock(muster *m) {
-  static const char title[] = "muster: deadlock: nothing can run, no timer and no I/O is pending, and these tasks wait:\n";
+  static const char title[] =
+      "muster: deadlock: nothing can run, no timer and no I/O is pending, and these tasks wait:\n";
   m->s->hooks.report(m->s->hooks.data, title, sizeof title - 1);
   mu_sched_report_waiting(m->s);
   return MUSTER_EDEADLOCK;

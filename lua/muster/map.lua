@@ -1,8 +1,8 @@
 --- map and stream: one function over many items, a bounded number at once.
 --
 -- A feeder task pulls items, which may wait, and gives each as a task to a join; it waits for room first, so that no
--- more than limit + buffer items are between the source and the consumer. The feeder is the join's first task itself, so
--- that its end, whatever brought it about, is seen.
+-- more than limit + buffer items are between the source and the consumer. The feeder is the join's first task itself,
+-- so that its end, whatever brought it about, is seen.
 local core = require "muster.core"
 local options = require "muster.options"
 

@@ -8,8 +8,8 @@
 enum {
   STEP = 8,
   CLASSES = 1024 / STEP + 1,
-  FIRST_CHUNK = 64 * 1024,        /* a small script needs no more */
-  LARGE_CHUNK = 4 * 1024 * 1024,  /* from this size on, ask for huge pages */
+  FIRST_CHUNK = 64 * 1024,       /* a small script needs no more */
+  LARGE_CHUNK = 4 * 1024 * 1024, /* from this size on, ask for huge pages */
   HUGE_PAGE = 2 * 1024 * 1024,
   LAST_CHUNK = 32 * 1024 * 1024,
 };

@@ -71,14 +71,15 @@ double mu_check_seconds(lua_State *L, int index) {
 
 lua_Integer mu_check_count(lua_State *L, int index, lua_Integer least, const char *what) {
   lua_Integer n = luaL_checkinteger(L, index);
-  if (n < least) luaL_argerror(L, index, lua_pushfstring(L, "%s must be at least %I", what, (LUAI_UACINT)least));
+  if (n < least)
+    luaL_argerror(L, index, lua_pushfstring(L, "%s must be at least %I", what, (LUAI_UACINT)least));
   return n;
 }
 
 void mu_open_core(lua_State *L, int s) {
   static void (*const parts[])(lua_State *, int) = {
-    mu_bind_task,      mu_bind_time,  mu_bind_join,    mu_bind_group,
-    mu_bind_semaphore, mu_bind_event, mu_bind_channel, mu_bind_suspend, /* events need locks */
+      mu_bind_task,      mu_bind_time,  mu_bind_join,    mu_bind_group,
+      mu_bind_semaphore, mu_bind_event, mu_bind_channel, mu_bind_suspend, /* events need locks */
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L, s);

@@ -37,7 +37,8 @@ static int sent(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static void check_value(lua_State *L, int index) {
-  luaL_argcheck(L, lua_type(L, index) > LUA_TNIL, index, "nil cannot be sent: it says that a channel is closed");
+  luaL_argcheck(L, lua_type(L, index) > LUA_TNIL, index,
+                "nil cannot be sent: it says that a channel is closed");
 }
 
 static int channel_send(lua_State *L) {
@@ -160,7 +161,8 @@ static mu_case push_case(lua_State *L, lua_Integer i) {
 
 static void check_keys(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-    bool known = lua_isinteger(L, -2) || (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "timeout") == 0);
+    bool known = lua_isinteger(L, -2) ||
+                 (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "timeout") == 0);
     if (!known) luaL_error(L, "select: unknown option '%s'", luaL_tolstring(L, -2, NULL));
   }
 }
@@ -204,7 +206,8 @@ static int selected(lua_State *L, int status, lua_KContext top) {
   return tag ? chosen(L, tag, lua_gettop(L) == (int)top) : timed_out(L);
 }
 
-static const mu_opclass limit_class = {.name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
+static const mu_opclass limit_class = {
+    .name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
 
 /* {channel | {send=, value=} …, timeout=} -> index, value; nil, "timeout" */
 static int select_case(lua_State *L) {
@@ -226,9 +229,9 @@ static int select_case(lua_State *L) {
 
 void mu_bind_channel(lua_State *L, int s) {
   static const luaL_Reg methods[] = {
-    {"send", channel_send},         {"try_send", channel_try_send}, {"recv", channel_recv},
-    {"try_recv", channel_try_recv}, {"iter", channel_iter},         {"close", channel_close},
-    {"is_closed", channel_is_closed}, {"__len", channel_length},    {NULL, NULL}};
+      {"send", channel_send},           {"try_send", channel_try_send}, {"recv", channel_recv},
+      {"try_recv", channel_try_recv},   {"iter", channel_iter},         {"close", channel_close},
+      {"is_closed", channel_is_closed}, {"__len", channel_length},      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"channel", channel}, {"select", select_case}, {NULL, NULL}};
   mu_class(L, s, "channel", methods);
   mu_constructors(L, s, functions);

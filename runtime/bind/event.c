@@ -189,8 +189,10 @@ static int barrier_waiting(lua_State *L) {
 /* ---- tables ---- */
 
 static void bind_condition(lua_State *L, int s, int core) {
-  static const luaL_Reg methods[] = {
-    {"wait", condition_wait}, {"notify", condition_notify}, {"notify_all", condition_notify_all}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"wait", condition_wait},
+                                     {"notify", condition_notify},
+                                     {"notify_all", condition_notify_all},
+                                     {NULL, NULL}};
   lua_pushvalue(L, s);
   mu_class(L, s, "condition", methods);
   lua_getfield(L, core, "lock_metatable");
@@ -201,9 +203,13 @@ static void bind_condition(lua_State *L, int s, int core) {
 }
 
 void mu_bind_event(lua_State *L, int s) {
-  static const luaL_Reg event_methods[] = {
-    {"set", event_set}, {"clear", event_clear}, {"is_set", event_is_set}, {"wait", event_wait}, {NULL, NULL}};
-  static const luaL_Reg barrier_methods[] = {{"wait", barrier_wait}, {"waiting", barrier_waiting}, {NULL, NULL}};
+  static const luaL_Reg event_methods[] = {{"set", event_set},
+                                           {"clear", event_clear},
+                                           {"is_set", event_is_set},
+                                           {"wait", event_wait},
+                                           {NULL, NULL}};
+  static const luaL_Reg barrier_methods[] = {
+      {"wait", barrier_wait}, {"waiting", barrier_waiting}, {NULL, NULL}};
   int core = lua_gettop(L);
   mu_class(L, s, "event", event_methods);
   mu_constructors(L, s, (luaL_Reg[]){{"event", event_new}, {NULL, NULL}});

@@ -12,7 +12,8 @@ static void to_task(lua_State *L, mu_sched *s, const char *what, lua_Integer i) 
   }
   if (t) return;
   if (!lua_isfunction(L, -1))
-    luaL_error(L, "%s: item %I is a %s, expected a task or a function", what, (LUAI_UACINT)i, luaL_typename(L, -1));
+    luaL_error(L, "%s: item %I is a %s, expected a task or a function", what, (LUAI_UACINT)i,
+               luaL_typename(L, -1));
   mu_make_task(L, s, 0);
 }
 
@@ -74,7 +75,8 @@ static int gather(lua_State *L) {
   uint32_t limit = list ? mu_check_limit(L, 2) : UINT32_MAX;
   luaL_argcheck(L, !list || lua_isnoneornil(L, 3), 3, "a list is followed by at most an options table");
   uint32_t n = list ? push_tasks(L, s, "gather", 1) : push_arguments(L, s, "gather");
-  if (!lua_isyieldable(L)) return luaL_error(L, "gather: cannot suspend here: a C function such as table.sort calls it");
+  if (!lua_isyieldable(L))
+    return luaL_error(L, "gather: cannot suspend here: a C function such as table.sort calls it");
   mu_join *j = mu_join_new(L, s, n, limit, MU_JOIN_VALUES | MU_JOIN_FAIL_FAST | MU_JOIN_ANSWERS, false);
   lua_insert(L, 1);
   lua_settop(L, 1);
@@ -243,11 +245,14 @@ static int as_completed(lua_State *L) {
 }
 
 void mu_bind_join(lua_State *L, int s) {
-  static const luaL_Reg methods[] = {{"next", join_next}, {"add", join_add},       {"seal", join_seal},
-                                     {"close", join_close}, {"__close", join_close},
-                                     {"detach", join_detach}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-    {"gather", gather}, {"join", join}, {"as_completed", as_completed}, {"to_tasks", to_tasks}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"next", join_next},   {"add", join_add},       {"seal", join_seal},
+                                     {"close", join_close}, {"__close", join_close}, {"detach", join_detach},
+                                     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"gather", gather},
+                                       {"join", join},
+                                       {"as_completed", as_completed},
+                                       {"to_tasks", to_tasks},
+                                       {NULL, NULL}};
   mu_class(L, s, "join", methods);
   lua_pushvalue(L, s);
   lua_pushvalue(L, -2);

@@ -79,7 +79,8 @@ static int acquire(lua_State *L) {
   mu_semaphore *m = check(L);
   mu_task *t = mu_enter(L, s, "acquire");
   lua_Integer k = check_wanted(L, m);
-  if (is_lock(m) && mu_lock_is_mine(s, m)) return luaL_error(L, "lock:acquire: the running task holds it already");
+  if (is_lock(m) && mu_lock_is_mine(s, m))
+    return luaL_error(L, "lock:acquire: the running task holds it already");
   lua_settop(L, 1);
   push_permit(L, m);
   if (mu_semaphore_try(m, k)) return hand_permit(L, s, k);
@@ -101,8 +102,10 @@ static int release(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_semaphore *m = check(L);
   lua_Integer k = lua_isnoneornil(L, 2) || is_lock(m) ? 1 : mu_check_count(L, 2, 1, "permits");
-  if (is_lock(m) && !mu_lock_is_mine(s, m)) return luaL_error(L, "lock:release: the running task does not hold it");
-  if (!mu_semaphore_release(s, m, k)) return luaL_error(L, "%s:release: more released than acquired", m->what);
+  if (is_lock(m) && !mu_lock_is_mine(s, m))
+    return luaL_error(L, "lock:release: the running task does not hold it");
+  if (!mu_semaphore_release(s, m, k))
+    return luaL_error(L, "%s:release: more released than acquired", m->what);
   return 0;
 }
 
@@ -133,7 +136,8 @@ static int with(lua_State *L) {
   mu_semaphore *m = check(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   mu_task *t = mu_enter(L, s, "with");
-  if (is_lock(m) && mu_lock_is_mine(s, m)) return luaL_error(L, "lock:with: the running task holds it already");
+  if (is_lock(m) && mu_lock_is_mine(s, m))
+    return luaL_error(L, "lock:with: the running task holds it already");
   permit *p = push_permit(L, m);
   lua_insert(L, 2);
   if (!mu_semaphore_try(m, 1)) return mu_semaphore_wait(L, s, t, m, 1, false, 0, with_acquired);
@@ -180,11 +184,14 @@ static void lock_class(lua_State *L, int s, int permits, const char *name, const
 }
 
 void mu_bind_semaphore(lua_State *L, int s) {
-  static const luaL_Reg permit_methods[] = {{"release", permit_release}, {"__close", permit_close}, {NULL, NULL}};
-  static const luaL_Reg semaphore_methods[] = {{"acquire", acquire}, {"try_acquire", try_acquire}, {"release", release},
-                                               {"with", with},       {"available", available},     {NULL, NULL}};
-  static const luaL_Reg lock_methods[] = {{"acquire", acquire}, {"try_acquire", try_acquire}, {"release", release},
-                                          {"with", with},       {"locked", locked},           {NULL, NULL}};
+  static const luaL_Reg permit_methods[] = {
+      {"release", permit_release}, {"__close", permit_close}, {NULL, NULL}};
+  static const luaL_Reg semaphore_methods[] = {{"acquire", acquire},     {"try_acquire", try_acquire},
+                                               {"release", release},     {"with", with},
+                                               {"available", available}, {NULL, NULL}};
+  static const luaL_Reg lock_methods[] = {{"acquire", acquire}, {"try_acquire", try_acquire},
+                                          {"release", release}, {"with", with},
+                                          {"locked", locked},   {NULL, NULL}};
   int core = lua_gettop(L), permits = core + 1;
   mu_class(L, s, "permit", permit_methods);
   lua_pushvalue(L, core);

@@ -27,7 +27,7 @@ static bool cancel(mu_sched *s, mu_op *op) {
 
 /* A result, such as an open file, is not thrown away because a cancellation came in the same turn. */
 static const mu_opclass suspend_class = {
-  .name = "a callback", .size = sizeof(suspend_op), .commits = true, .cancel = cancel};
+    .name = "a callback", .size = sizeof(suspend_op), .commits = true, .cancel = cancel};
 
 /* Stack: handle, values. */
 static void wake(lua_State *L, mu_sched *s, suspend_op *op, int n) {
@@ -88,7 +88,8 @@ static int push_early(lua_State *L) {
 static void call_starter(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
-  luaL_argexpected(L, lua_isnil(L, 2) || lua_isfunction(L, 2), 1, "function that returns a cancel function or nothing");
+  luaL_argexpected(L, lua_isnil(L, 2) || lua_isfunction(L, 2), 1,
+                   "function that returns a cancel function or nothing");
   lua_setiuservalue(L, 1, CANCEL);
 }
 

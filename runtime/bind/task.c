@@ -137,9 +137,12 @@ static int task_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"await", task_await},         {"pawait", task_pawait},
-                                   {"cancel", task_cancel},       {"status", task_status},
-                                   {"traceback", task_traceback}, {"daemon", task_daemon},
+static const luaL_Reg methods[] = {{"await", task_await},
+                                   {"pawait", task_pawait},
+                                   {"cancel", task_cancel},
+                                   {"status", task_status},
+                                   {"traceback", task_traceback},
+                                   {"daemon", task_daemon},
                                    {NULL, NULL}};
 
 /* upvalue 2: methods */
@@ -174,7 +177,8 @@ static void fill_task_metatable(lua_State *L, int s) {
   lua_pushcclosure(L, task_index, 2);
   lua_setfield(L, -2, "__index");
   lua_pushvalue(L, s);
-  luaL_setfuncs(L, (luaL_Reg[]){{"__newindex", task_newindex}, {"__tostring", task_tostring}, {NULL, NULL}}, 1);
+  luaL_setfuncs(L, (luaL_Reg[]){{"__newindex", task_newindex}, {"__tostring", task_tostring}, {NULL, NULL}},
+                1);
   lua_pushliteral(L, "task");
   lua_setfield(L, -2, "__name");
   lua_pop(L, 1);
@@ -240,11 +244,17 @@ static int new_error(lua_State *L) {
 }
 
 void mu_bind_task(lua_State *L, int s) {
-  static const luaL_Reg functions[] = {{"async", async},     {"spawn", spawn},     {"await", await},
-                                       {"run", await},       {"current", current}, {"tasks", tasks},
-                                       {"is_task", is_task}, {"is_async", is_async},
+  static const luaL_Reg functions[] = {{"async", async},
+                                       {"spawn", spawn},
+                                       {"await", await},
+                                       {"run", await},
+                                       {"current", current},
+                                       {"tasks", tasks},
+                                       {"is_task", is_task},
+                                       {"is_async", is_async},
                                        {"is_cancelled", is_cancelled},
-                                       {"error", new_error}, {NULL, NULL}};
+                                       {"error", new_error},
+                                       {NULL, NULL}};
   fill_task_metatable(L, s);
   lua_pushvalue(L, s);
   luaL_setfuncs(L, functions, 1);

@@ -58,9 +58,10 @@ static int shield(lua_State *L) {
 }
 
 void mu_bind_time(lua_State *L, int s) {
-  static const luaL_Reg functions[] = {
-    {"now", now},         {"sleep", sleep_for},             {"yield", yield}, {"timeout", timeout},
-    {"shield", shield},   {"move_on_after", move_on_after}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"now", now},       {"sleep", sleep_for},
+                                       {"yield", yield},   {"timeout", timeout},
+                                       {"shield", shield}, {"move_on_after", move_on_after},
+                                       {NULL, NULL}};
   lua_pushvalue(L, s);
   luaL_setfuncs(L, functions, 1);
 }

@@ -18,10 +18,10 @@ typedef struct mu_post {
 
 typedef struct {
   uv_loop_t uv;
-  uv_timer_t timer;  /* the nearest deadline, while waiting */
-  uv_async_t wakeup; /* from other threads and signal handlers */
+  uv_timer_t timer;     /* the nearest deadline, while waiting */
+  uv_async_t wakeup;    /* from other threads and signal handlers */
   uv_prepare_t prepare; /* before libuv waits */
-  uv_mutex_t lock;   /* of posts */
+  uv_mutex_t lock;      /* of posts */
   mu_post *posts, **last_post;
   void *owner; /* given to posted functions */
   bool (*ready)(void *owner);

@@ -48,7 +48,7 @@ MUSTER_API const char *muster_error_string(int code);
 
 /* How to make a runtime. Zero everywhere, or a NULL config, is the default. */
 typedef struct {
-  lua_State *state;        /* an existing state to live on: it keeps its allocator, libraries and panic function, and
+  lua_State *state; /* an existing state to live on: it keeps its allocator, libraries and panic function, and
                               must outlive the runtime. NULL: the runtime makes a state, and closes it */
   bool virtual_time;       /* time stands still while a task can run, and jumps when only timers are left */
   uint64_t seed;           /* shuffle the ready queue reproducibly; 0: first in, first out */

@@ -79,8 +79,7 @@ static void discount_coroutine(mu_sched *s) {
 /* Room for every coroutine to become spare is made when the coroutine is made. */
 void mu_coroutine_reserve(mu_sched *s, lua_State *L) {
   if (s->nspare) return;
-  if (s->coroutines >= s->spare_capacity)
-    s->spare = grow(L, s->spare, &s->spare_capacity, sizeof *s->spare);
+  if (s->coroutines >= s->spare_capacity) s->spare = grow(L, s->spare, &s->spare_capacity, sizeof *s->spare);
   lua_State *co = lua_newthread(L);
   lua_sethook(co, NULL, 0, 0); /* a new thread inherits the hook of its maker */
   mu_push_root(s, co, MU_ROOT_BODY);

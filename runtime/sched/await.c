@@ -29,7 +29,7 @@ static bool cancel_awaited(mu_sched *s, mu_op *op) {
 }
 
 static const mu_opclass await_class = {
-  .name = "a task", .size = sizeof(await_op), .cascades = true, .cancel = cancel_awaited};
+    .name = "a task", .size = sizeof(await_op), .cascades = true, .cancel = cancel_awaited};
 
 static int push_end(lua_State *L, mu_task *t, bool protect) {
   int base = lua_gettop(L);
@@ -42,7 +42,8 @@ static int awaited(lua_State *L, int status, lua_KContext protect) {
   mu_sched *s = mu_self(L);
   mu_task *t = lua_touserdata(L, 1);
   (void)status;
-  if (t->run.state == MU_FAILED && mu_fired(s->current)) mu_unpark_quietly(s, s->current); /* wins over a cancellation */
+  if (t->run.state == MU_FAILED && mu_fired(s->current))
+    mu_unpark_quietly(s, s->current); /* wins over a cancellation */
   else mu_unpark(L, s);
   return push_end(L, t, (bool)protect);
 }

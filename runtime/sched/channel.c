@@ -154,10 +154,12 @@ static void return_value(mu_sched *s, mu_op *base) {
   lua_pop(root, 1);
 }
 
-static const mu_opclass receive_class = {
-  .name = "a value from a channel", .size = sizeof(channel_op), .cancel = mu_queued_cancel, .revoke = return_value};
+static const mu_opclass receive_class = {.name = "a value from a channel",
+                                         .size = sizeof(channel_op),
+                                         .cancel = mu_queued_cancel,
+                                         .revoke = return_value};
 static const mu_opclass send_class = {
-  .name = "room in a channel", .size = sizeof(channel_op), .commits = true, .cancel = mu_queued_cancel};
+    .name = "room in a channel", .size = sizeof(channel_op), .commits = true, .cancel = mu_queued_cancel};
 
 void mu_channel_wait(lua_State *L, mu_sched *s, mu_task *t, const mu_case *c, int tag) {
   channel_op *op = mu_op_new(L, s, t, c->sends ? &send_class : &receive_class);

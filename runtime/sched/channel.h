@@ -13,7 +13,7 @@ typedef struct {
   const void *mark; /* mu_channel_mark: tells a channel from other userdata faster than its metatable */
   mu_sched *s;
   lua_Integer capacity, count, head; /* of the buffer */
-  lua_Integer returned;              /* values that came back, a stack: the last is the first to be received again */
+  lua_Integer returned; /* values that came back, a stack: the last is the first to be received again */
   bool closed;
   mu_link receivers, senders;
   mu_link handed; /* receivers that have a value, and have not run yet */

@@ -24,9 +24,9 @@ static bool leave_barrier(mu_sched *s, mu_op *op) {
 
 const mu_opclass mu_event_wait = {.name = "an event", .size = sizeof(wait_op), .cancel = mu_queued_cancel};
 const mu_opclass mu_condition_wait = {
-  .name = "a condition", .size = sizeof(wait_op), .cancel = mu_queued_cancel, .revoke = notify_next};
+    .name = "a condition", .size = sizeof(wait_op), .cancel = mu_queued_cancel, .revoke = notify_next};
 const mu_opclass mu_barrier_wait = {
-  .name = "a barrier", .size = sizeof(wait_op), .commits = true, .cancel = leave_barrier};
+    .name = "a barrier", .size = sizeof(wait_op), .commits = true, .cancel = leave_barrier};
 
 int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls,
                   lua_Integer *count, lua_KContext ctx, lua_KFunction k) {

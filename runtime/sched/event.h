@@ -7,12 +7,13 @@
 
 /* Waits in the running task t, at the end of queue, until woken; cls is one of the classes below. count, which may be
 ** NULL, is decremented if the wait is cancelled. The operand of return. */
-int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls, lua_Integer *count,
-                  lua_KContext ctx, lua_KFunction k);
+int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls,
+                  lua_Integer *count, lua_KContext ctx, lua_KFunction k);
 
-extern const mu_opclass mu_event_wait;     /* of an event */
-extern const mu_opclass mu_condition_wait; /* of a condition: a notification to a cancelled waiter goes to the next */
-extern const mu_opclass mu_barrier_wait;   /* of a barrier: once it has opened, nobody is turned back */
+extern const mu_opclass mu_event_wait; /* of an event */
+extern const mu_opclass
+    mu_condition_wait; /* of a condition: a notification to a cancelled waiter goes to the next */
+extern const mu_opclass mu_barrier_wait; /* of a barrier: once it has opened, nobody is turned back */
 
 /* Wakes the first n waiters; returns how many there were. */
 size_t mu_queue_wake(mu_sched *s, mu_link *queue, size_t n);

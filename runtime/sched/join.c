@@ -148,7 +148,8 @@ static void child_fired(mu_sched *s, mu_op *op) {
   child_ended(s, c.join, c.index, c.task);
 }
 
-static const mu_opclass child_class = {.name = "a task of a join", .size = sizeof(child), .fire = child_fired};
+static const mu_opclass child_class = {
+    .name = "a task of a join", .size = sizeof(child), .fire = child_fired};
 
 /* ---- starting ---- */
 
@@ -200,7 +201,8 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget) {
   s->starting = NULL;
   mu_joins_cancel_failed(s); /* this one may have found a task that had failed before */
   lua_settop(L, at - 1);
-  if (may_start(j) && mu_list_empty(&r->link)) mu_list_push_front(&s->batch, &r->link); /* the budget is spent */
+  if (may_start(j) && mu_list_empty(&r->link))
+    mu_list_push_front(&s->batch, &r->link); /* the budget is spent */
   return started ? started : 1;
 }
 
@@ -341,15 +343,21 @@ static void wake_next(mu_sched *s, mu_op *op) {
 }
 
 static const mu_opclass wait_class = {
-  .name = "tasks to end", .size = sizeof(join_op), .cascades = true, .cancel = cancel_tasks};
-static const mu_opclass watch_class = {.name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel};
-static const mu_opclass drain_class = {.name = "cancelled tasks to end", .size = sizeof(join_op), .firm = true,
-                                       .commits = true, .cancel = mu_queued_cancel};
+    .name = "tasks to end", .size = sizeof(join_op), .cascades = true, .cancel = cancel_tasks};
+static const mu_opclass watch_class = {
+    .name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel};
+static const mu_opclass drain_class = {.name = "cancelled tasks to end",
+                                       .size = sizeof(join_op),
+                                       .firm = true,
+                                       .commits = true,
+                                       .cancel = mu_queued_cancel};
 static const mu_opclass next_class = {
-  .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
-static const mu_opclass limit_class = {.name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
+    .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
+static const mu_opclass limit_class = {
+    .name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
 
-static void wait_on(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, mu_link *queue, const mu_opclass *cls) {
+static void wait_on(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, mu_link *queue,
+                    const mu_opclass *cls) {
   join_op *op = mu_op_new(L, s, t, cls);
   op->join = j;
   mu_list_push(queue, &op->queued.link);

@@ -23,20 +23,20 @@ typedef struct {
   mu_runnable run;
   mu_sched *s;
   uint32_t policy;
-  uint32_t total;    /* tasks so far */
-  uint32_t next;     /* the next to start */
-  uint32_t running;  /* started by this join, and not ended */
-  uint32_t limit;    /* of running */
-  uint32_t ended;    /* of total */
-  uint32_t failed;   /* index of the first that failed, or 0 */
-  uint32_t dropped;  /* index of the first that was cancelled, or 0 */
-  bool open;         /* more may be added */
+  uint32_t total;   /* tasks so far */
+  uint32_t next;    /* the next to start */
+  uint32_t running; /* started by this join, and not ended */
+  uint32_t limit;   /* of running */
+  uint32_t ended;   /* of total */
+  uint32_t failed;  /* index of the first that failed, or 0 */
+  uint32_t dropped; /* index of the first that was cancelled, or 0 */
+  bool open;        /* more may be added */
   bool cancelled;
-  mu_link children;  /* watched tasks */
-  mu_link waiters;   /* mu_queued: who waits for all */
-  mu_link takers;    /* mu_queued: who waits for the next on the queue */
-  mu_scope scope;    /* of a group: what its body runs in */
-  uint32_t *queue;   /* ring of indices of ended tasks, in completion order */
+  mu_link children; /* watched tasks */
+  mu_link waiters;  /* mu_queued: who waits for all */
+  mu_link takers;   /* mu_queued: who waits for the next on the queue */
+  mu_scope scope;   /* of a group: what its body runs in */
+  uint32_t *queue;  /* ring of indices of ended tasks, in completion order */
   uint32_t queue_size, queue_head, queue_count;
 } mu_join;
 

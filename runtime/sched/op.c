@@ -30,7 +30,8 @@ void mu_ops_abandon(mu_sched *s, mu_task *t) {
 
 void *mu_op_new(lua_State *L, mu_sched *s, mu_task *t, const mu_opclass *cls) {
   if (mu_unlikely(!lua_isyieldable(L)))
-    luaL_error(L, "cannot wait for %s here: a C function such as table.sort is between the task and this call",
+    luaL_error(L,
+               "cannot wait for %s here: a C function such as table.sort is between the task and this call",
                cls->name);
   mu_op *op = mu_slab_get(s->slab, cls->size);
   if (mu_unlikely(!op)) {
@@ -69,7 +70,7 @@ static void wake(mu_sched *s, mu_op *op) {
   if (t->ops != op || op->next) settle(s, t, op);
   t->run.flags |= MU_WOKEN;
   if (t->run.state != MU_WAITING) return; /* fired before the task parked */
-  mu_list_remove(&t->run.link);            /* from those to be interrupted, if it is there */
+  mu_list_remove(&t->run.link);           /* from those to be interrupted, if it is there */
   mu_set_state(t, MU_READY);
   mu_ready(s, &t->run);
 }

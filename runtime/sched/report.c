@@ -126,7 +126,7 @@ void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
   mu_push_root(s, L, MU_ROOT_TRACES);
   lua_rawgetp(L, -1, t);
   lua_remove(L, -2);
-  lua_insert(L, -2); /* kept, error */
+  lua_insert(L, -2);         /* kept, error */
   if (!lua_istable(L, -2)) { /* no handler ran: out of memory, or someone else's cancellation */
     lua_createtable(L, END_SENTINEL, 0);
     lua_replace(L, -3);
@@ -205,8 +205,8 @@ static void report_unseen(mu_sched *s, lua_State *L) {
 
 struct mu_maker {
   mu_link link;
-  size_t pending;          /* tasks created and neither started nor cancelled */
-  bool closed;             /* the async function is gone */
+  size_t pending; /* tasks created and neither started nor cancelled */
+  bool closed;    /* the async function is gone */
   char where[LUA_IDSIZE + 32];
 };
 
@@ -254,7 +254,8 @@ static void report_never_started(mu_sched *s, lua_State *L) {
     mu_maker *m = mu_container(l, mu_maker, link);
     if (m->pending == 0) continue;
     lua_pushfstring(L, "muster: warning: %I task%s of the async function at %s %s never started\n",
-                    (LUAI_UACINT)m->pending, m->pending > 1 ? "s" : "", m->where, m->pending > 1 ? "were" : "was");
+                    (LUAI_UACINT)m->pending, m->pending > 1 ? "s" : "", m->where,
+                    m->pending > 1 ? "were" : "was");
     m->pending = 0;
     say(s, L);
   }

@@ -95,18 +95,18 @@ static inline mu_queued *mu_queue_first(mu_link *queue) {
 
 typedef enum { MU_CREATED, MU_READY, MU_RUNNING, MU_WAITING, MU_DONE, MU_FAILED, MU_CANCELLED } mu_state;
 
-enum { /* flags of a runnable */
-  MU_JOIN = 1,      /* it is a join, not a task */
-  MU_DAEMON = 2,    /* the program does not wait for it */
-  MU_OBSERVED = 4,  /* somebody awaited it, or looked at its end */
-  MU_CANCEL = 8,    /* cancel() was called on it */
-  MU_RAISE = 16,    /* the next suspending call raises: a cancelled scope is in force */
-  MU_WOKEN = 32,    /* the first of its ops has fired */
-  MU_ERROR = 64,    /* its function raised */
-  MU_HELD = 128,    /* the script has seen its coroutine, which is therefore not reused */
-  MU_PACKED = 256,  /* its end is a table: several results, or an error with its traceback */
-  MU_NOERROR = 512, /* cancelled; the error is made when somebody wants it */
-  MU_TRACED = 1024  /* a traceback of an error in it is kept */
+enum {                   /* flags of a runnable */
+       MU_JOIN = 1,      /* it is a join, not a task */
+       MU_DAEMON = 2,    /* the program does not wait for it */
+       MU_OBSERVED = 4,  /* somebody awaited it, or looked at its end */
+       MU_CANCEL = 8,    /* cancel() was called on it */
+       MU_RAISE = 16,    /* the next suspending call raises: a cancelled scope is in force */
+       MU_WOKEN = 32,    /* the first of its ops has fired */
+       MU_ERROR = 64,    /* its function raised */
+       MU_HELD = 128,    /* the script has seen its coroutine, which is therefore not reused */
+       MU_PACKED = 256,  /* its end is a table: several results, or an error with its traceback */
+       MU_NOERROR = 512, /* cancelled; the error is made when somebody wants it */
+       MU_TRACED = 1024  /* a traceback of an error in it is kept */
 };
 
 /* What the ready queue holds: a task, or a join that is to start its next tasks. */
@@ -210,9 +210,9 @@ struct mu_scope {
   mu_scope *outer;
   double seconds; /* to live, or negative */
   bool cancelled;
-  bool shield;    /* no cancellation from further out gets in */
-  bool in_slab;   /* made by mu_scope_call */
-  uint32_t error; /* anchor of the error it raises, or 0 */
+  bool shield;     /* no cancellation from further out gets in */
+  bool in_slab;    /* made by mu_scope_call */
+  uint32_t error;  /* anchor of the error it raises, or 0 */
   uint32_t anchor; /* of the value that holds the struct, or 0; released when the scope is closed */
   /* Called when the scope is closed because its task, or a scope around it, has ended. May be NULL. */
   void (*abandoned)(mu_sched *s, mu_scope *sc);
@@ -296,13 +296,13 @@ typedef struct {
 enum { MU_CO_RESULT = 4 };
 
 enum { /* the stack of root */
-  MU_ROOT_ANCHORS = 1,
-  MU_ROOT_TASK_META,
-  MU_ROOT_BODY,   /* what every coroutine runs */
-  MU_ROOT_NAMES,  /* task -> name; weak keys */
-  MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
-  MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
-  MU_ROOT_SIZE = MU_ROOT_UNSEEN
+       MU_ROOT_ANCHORS = 1,
+       MU_ROOT_TASK_META,
+       MU_ROOT_BODY,   /* what every coroutine runs */
+       MU_ROOT_NAMES,  /* task -> name; weak keys */
+       MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
+       MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
+       MU_ROOT_SIZE = MU_ROOT_UNSEEN
 };
 
 struct mu_sched {
@@ -310,8 +310,8 @@ struct mu_sched {
   lua_State *root; /* a thread that never runs; its stack holds what MU_ROOT_… names, the rest is scratch */
   mu_slab *slab;
   mu_hooks hooks;
-  mu_link ready;    /* runnables, first in, first out */
-  mu_link batch;    /* what is left of the present turn */
+  mu_link ready;       /* runnables, first in, first out */
+  mu_link batch;       /* what is left of the present turn */
   mu_link interrupted; /* waiting tasks whose ops are to be cancelled */
   bool interrupting;
   mu_link failed_joins; /* to be cancelled as soon as the end of a task is told to all */
@@ -319,15 +319,15 @@ struct mu_sched {
   mu_task *current; /* the running task */
   lua_State *from;  /* the state that runs the loop */
   mu_heap timers;
-  double now;           /* when the present turn began */
-  double cleanup_limit; /* seconds, or 0 */
-  bool tunes_collector; /* may change the pause of the state's collector */
-  uint64_t seed;        /* state of the shuffle, or 0 */
+  double now;            /* when the present turn began */
+  double cleanup_limit;  /* seconds, or 0 */
+  bool tunes_collector;  /* may change the pause of the state's collector */
+  uint64_t seed;         /* state of the shuffle, or 0 */
   const void *task_meta; /* the metatable of tasks, to compare */
   mu_task *beginning;    /* fails if memory runs out meanwhile */
   const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
   int starting_at;
-  uint64_t names;        /* given to tasks so far */
+  uint64_t names; /* given to tasks so far */
   bool closed;
 
   mu_spare *spare; /* finished coroutines */
@@ -374,9 +374,11 @@ static inline bool mu_sched_ready(const mu_sched *s) {
 
 /* ---- suspending: the short ways, for every call ----------------------------------------------------------------- */
 
-void mu_refuse(lua_State *L, mu_sched *s, const char *what); /* raises, naming why nothing can be awaited here */
-void mu_end_wait(lua_State *L, mu_sched *s, mu_task *t);     /* mu_unpark for a task that waited or is cancelled */
-void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t);   /* raises the error of the scope in force */
+void mu_refuse(lua_State *L, mu_sched *s,
+               const char *what); /* raises, naming why nothing can be awaited here */
+void mu_end_wait(lua_State *L, mu_sched *s,
+                 mu_task *t); /* mu_unpark for a task that waited or is cancelled */
+void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t); /* raises the error of the scope in force */
 
 /* The running task, for clean-up, which goes on in a cancelled task. Raises if nothing can be awaited here. */
 static inline mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
@@ -403,36 +405,38 @@ static inline void mu_unpark(lua_State *L, mu_sched *s) {
 
 void mu_ready(mu_sched *s, mu_runnable *r); /* puts r at the end of the ready queue */
 void mu_set_state(mu_task *t, mu_state state);
-void mu_task_run(mu_sched *s, mu_task *t);                 /* resumes a task that has begun */
+void mu_task_run(mu_sched *s, mu_task *t); /* resumes a task that has begun */
 void mu_task_push_body(lua_State *L, mu_sched *s);
-void mu_task_count_start(mu_sched *s, mu_task *t);          /* a created task becomes ready */
-void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L); /* first run of the task on top of L, which it pops */
-void mu_task_fail(mu_sched *s, mu_task *t);                /* ends a task that memory does not let begin */
-void mu_task_kill(mu_sched *s, mu_task *t);                /* runs its __close without suspending */
-void mu_task_recheck(mu_sched *s, mu_task *t);             /* after a change of its scopes */
-void mu_task_interrupt(mu_sched *s, mu_task *t);           /* MU_RAISE has just been set */
+void mu_task_count_start(mu_sched *s, mu_task *t); /* a created task becomes ready */
+void mu_task_begin(mu_sched *s, mu_task *t,
+                   lua_State *L);                /* first run of the task on top of L, which it pops */
+void mu_task_fail(mu_sched *s, mu_task *t);      /* ends a task that memory does not let begin */
+void mu_task_kill(mu_sched *s, mu_task *t);      /* runs its __close without suspending */
+void mu_task_recheck(mu_sched *s, mu_task *t);   /* after a change of its scopes */
+void mu_task_interrupt(mu_sched *s, mu_task *t); /* MU_RAISE has just been set */
 void mu_ops_free(mu_sched *s, mu_task *t);
-int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget); /* starts what it may; returns how many */
+int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L,
+                int budget); /* starts what it may; returns how many */
 
 void mu_joins_cancel_failed(mu_sched *s);
 
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
-uint32_t mu_anchor(mu_sched *s, lua_State *L);            /* pops a value into the anchor table; raises */
+uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */
 void mu_unanchor(mu_sched *s, uint32_t slot);
 void mu_push_anchored(mu_sched *s, lua_State *L, uint32_t slot);
-void mu_push_root(mu_sched *s, lua_State *L, int index);  /* pushes what MU_ROOT_… names */
-void mu_coroutine_reserve(mu_sched *s, lua_State *L);     /* makes sure that there is one to take; raises */
+void mu_push_root(mu_sched *s, lua_State *L, int index); /* pushes what MU_ROOT_… names */
+void mu_coroutine_reserve(mu_sched *s, lua_State *L);    /* makes sure that there is one to take; raises */
 lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot);
 void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot);
 void mu_coroutine_drop(mu_sched *s, uint32_t slot);
 void mu_coroutines_trim(mu_sched *s, double now);
 
 /* Reports (report.c). */
-int mu_traceback(lua_State *L);                           /* the message handler of tasks */
+int mu_traceback(lua_State *L);                            /* the message handler of tasks */
 void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t); /* the error on top becomes {error, traceback} */
 void mu_trace_forget(mu_sched *s, mu_task *t);
 void mu_maker_created(mu_maker *m);
-void mu_maker_started(mu_maker *m);                       /* or cancelled; may free m */
+void mu_maker_started(mu_maker *m); /* or cancelled; may free m */
 void mu_makers_free(mu_sched *s);
 
 #endif

@@ -78,7 +78,8 @@ void mu_scope_init(mu_scope *sc, double seconds, bool shield) {
 }
 
 bool mu_scope_open(mu_sched *s, mu_scope *sc, mu_task *t) {
-  if (sc->seconds >= 0 && !mu_timer_start(s, &sc->deadline, s->hooks.now(s->hooks.data) + sc->seconds)) return false;
+  if (sc->seconds >= 0 && !mu_timer_start(s, &sc->deadline, s->hooks.now(s->hooks.data) + sc->seconds))
+    return false;
   sc->deadline.op.task = t;
   sc->outer = t->scope;
   t->scope = sc;
@@ -125,7 +126,8 @@ void mu_scope_push_error(lua_State *L, mu_sched *s, mu_scope *sc) {
     return;
   }
   if (sc->shield) mu_push_error(L, "cancelled", "task was cancelled, and its clean-up took too long");
-  else if (sc->seconds < 0) mu_push_error(L, "cancelled", "cancelled because another task of the group failed");
+  else if (sc->seconds < 0)
+    mu_push_error(L, "cancelled", "cancelled because another task of the group failed");
   else {
     mu_push_error(L, "timeout", "timeout after %f s", sc->seconds);
     lua_pushnumber(L, sc->seconds);

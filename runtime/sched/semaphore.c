@@ -22,7 +22,9 @@ void mu_lock_take(mu_sched *s, mu_semaphore *m, uint64_t turn) {
   m->turn = turn ? turn : ++m->turns;
 }
 
-bool mu_lock_is_mine(const mu_sched *s, const mu_semaphore *m) { return s->current && m->holder == s->current->id; }
+bool mu_lock_is_mine(const mu_sched *s, const mu_semaphore *m) {
+  return s->current && m->holder == s->current->id;
+}
 
 /* Hands permits to those who wait, in order, as far as they go. */
 static void hand_out(mu_sched *s, mu_semaphore *m) {
@@ -58,9 +60,12 @@ static void give_back(mu_sched *s, mu_op *op) {
 }
 
 static const mu_opclass acquire_class = {
-  .name = "a permit", .size = sizeof(acquire_op), .cancel = leave_queue, .revoke = give_back};
-static const mu_opclass reacquire_class = {
-  .name = "its lock", .size = sizeof(acquire_op), .firm = true, .commits = true, .cancel = mu_queued_cancel};
+    .name = "a permit", .size = sizeof(acquire_op), .cancel = leave_queue, .revoke = give_back};
+static const mu_opclass reacquire_class = {.name = "its lock",
+                                           .size = sizeof(acquire_op),
+                                           .firm = true,
+                                           .commits = true,
+                                           .cancel = mu_queued_cancel};
 
 int mu_semaphore_wait(lua_State *L, mu_sched *s, mu_task *t, mu_semaphore *m, lua_Integer k, bool shielded,
                       lua_KContext ctx, lua_KFunction k_resumed) {

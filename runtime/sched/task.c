@@ -16,13 +16,14 @@ static const struct {
   const char *name;
   unsigned next; /* legal moves */
 } states[] = {
-  [MU_CREATED] = {"created", 1 << MU_READY | 1 << MU_CANCELLED | 1 << MU_FAILED},
-  [MU_READY] = {"ready", 1 << MU_RUNNING | 1 << MU_CANCELLED | 1 << MU_FAILED},
-  [MU_RUNNING] = {"running", 1 << MU_READY | 1 << MU_WAITING | 1 << MU_DONE | 1 << MU_FAILED | 1 << MU_CANCELLED},
-  [MU_WAITING] = {"waiting", 1 << MU_READY | 1 << MU_CANCELLED},
-  [MU_DONE] = {"done", 0},
-  [MU_FAILED] = {"failed", 0},
-  [MU_CANCELLED] = {"cancelled", 0},
+    [MU_CREATED] = {"created", 1 << MU_READY | 1 << MU_CANCELLED | 1 << MU_FAILED},
+    [MU_READY] = {"ready", 1 << MU_RUNNING | 1 << MU_CANCELLED | 1 << MU_FAILED},
+    [MU_RUNNING] = {"running",
+                    1 << MU_READY | 1 << MU_WAITING | 1 << MU_DONE | 1 << MU_FAILED | 1 << MU_CANCELLED},
+    [MU_WAITING] = {"waiting", 1 << MU_READY | 1 << MU_CANCELLED},
+    [MU_DONE] = {"done", 0},
+    [MU_FAILED] = {"failed", 0},
+    [MU_CANCELLED] = {"cancelled", 0},
 };
 
 const char *mu_state_name(mu_state state) { return states[state].name; }
@@ -51,8 +52,8 @@ mu_task *mu_task_new(lua_State *L, mu_sched *s, int nargs) {
   int function = lua_gettop(L) - nargs;
   mu_push_root(s, L, MU_ROOT_TASK_META);
   mu_task *t = mu_task_push_new(L, nargs, -2, NULL);
-  lua_replace(L, -2);          /* the metatable */
-  lua_insert(L, function);     /* task, function, arguments */
+  lua_replace(L, -2);      /* the metatable */
+  lua_insert(L, function); /* task, function, arguments */
   for (int i = nargs + 1; i >= 1; i--) lua_setiuservalue(L, function, i);
   return t;
 }
@@ -156,7 +157,8 @@ static int body_ended(lua_State *L, int status, lua_KContext sched) {
 ** error if there is one. Upvalue 1: the scheduler. */
 static int body(lua_State *L) {
   mu_sched *s = mu_self(L);
-  int status = lua_pcallk(L, lua_gettop(L) - BODY_HANDLER - 1, LUA_MULTRET, BODY_HANDLER, (lua_KContext)s, body_ended);
+  int status =
+      lua_pcallk(L, lua_gettop(L) - BODY_HANDLER - 1, LUA_MULTRET, BODY_HANDLER, (lua_KContext)s, body_ended);
   return body_ended(L, status, (lua_KContext)s);
 }
 
