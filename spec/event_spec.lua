@@ -1,5 +1,6 @@
 -- Events, conditions and barriers: who is woken, in which order, and what a cancelled waiter leaves to the others.
 local async = require "muster"
+local program = require "spec.support.program"
 local test = require "muster.test"
 
 --- On a virtual clock, first in, first out, also under --seed; what would hang for ever fails after a virtual day.
@@ -296,6 +297,23 @@ describe("condition", function()
     assert_cancelled(a, b)
     assert.equal("cd", table.concat(log))
   end))
+
+  it("goes down with the program in the middle of it all", function()
+    local output, errors, code = program.run {"-e", [[
+      local async = require "muster"
+      local lock = async.lock()
+      local cond = async.condition(lock)
+      async.spawn(function() lock:acquire(); cond:wait() end)
+      async.yield()
+      lock:acquire()
+      cond:notify()
+      async.yield()
+      async.spawn(lock.acquire, lock) -- behind the waiter, which is about to take its lock back
+      for _ = 1, 3 do async.yield() end
+      os.exit(0, true)]]}
+    program.remove_files()
+    assert.same({"", "", 0}, {output, errors, code})
+  end)
 
   it("raises without the lock, or with somebody else's", virtual(function()
     for _, method in ipairs {"wait", "notify", "notify_all"} do

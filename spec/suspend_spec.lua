@@ -255,6 +255,20 @@ describe("suspend: errors", function()
     assert.equal(2, async.suspend(function(resume) resume(2) end))
   end))
 
+  it("of a place where nothing can wait leave nothing started", limited(function()
+    local started, ended = false, false
+    pcall(table.sort, {2, 1}, function(a, b)
+      ended = async.suspend(function(resume)
+        started = true
+        async.spawn(function() resume(true) end)
+        return function() ended = true end
+      end)
+      return a < b
+    end)
+    turns(2)
+    assert.is_true(ended or not started)
+  end))
+
   it("of the cancel function win over the cancellation", limited(function()
     local s = suspended(function() error "cannot stop" end)
     s.task:cancel()

@@ -1,8 +1,8 @@
 /* async.suspend: any API with callbacks becomes one that awaits. */
 #include "bind/bind.h"
 
-/* What `resume` is: a userdata that can be called, once. User value 1 is the function that cancels, 2 a table of the
-** arguments if it was called before the task suspended. */
+/* What `resume`, a closure, has as upvalue 2: a userdata. User value 1 is the function that cancels, 2 a table of the
+** arguments if resume was called before the task suspended. */
 typedef struct {
   struct suspend_op *op; /* while the task waits */
   bool called;
@@ -29,7 +29,7 @@ static bool cancel(mu_sched *s, mu_op *op) {
 static const mu_opclass suspend_class = {
     .name = "a callback", .size = sizeof(suspend_op), .commits = true, .cancel = cancel};
 
-/* Stack: handle, values. */
+/* Stack: values. */
 static void wake(lua_State *L, mu_sched *s, suspend_op *op, int n) {
   lua_State *to = mu_landing(&op->op, n);
   if (!to) luaL_error(L, "resume: too many values");
@@ -38,24 +38,25 @@ static void wake(lua_State *L, mu_sched *s, suspend_op *op, int n) {
   mu_fire(s, &op->op);
 }
 
+/* The values on the stack are kept for the task, which has not suspended yet. */
+static void keep_early(lua_State *L) {
+  int n = lua_gettop(L);
+  lua_createtable(L, n, 1);
+  lua_insert(L, 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, 1, i);
+  lua_pushinteger(L, n);
+  lua_setfield(L, 1, "n");
+  lua_setiuservalue(L, lua_upvalueindex(2), EARLY);
+}
+
 /* resume(...): wakes the task with the arguments. A second call, or one after a cancellation, does nothing.
 ** -> whether it woke the task */
 static int resume(lua_State *L) {
-  mu_sched *s = mu_self(L);
-  handle *h = mu_check_object(L, 1);
+  handle *h = lua_touserdata(L, lua_upvalueindex(2));
   bool first = !h->called;
   h->called = true;
-  if (first && h->op) {
-    wake(L, s, h->op, lua_gettop(L) - 1);
-  } else if (first) {
-    int n = lua_gettop(L) - 1;
-    lua_createtable(L, n, 1);
-    lua_insert(L, 2);
-    for (int i = n; i >= 1; i--) lua_rawseti(L, 2, i);
-    lua_pushinteger(L, n);
-    lua_setfield(L, 2, "n");
-    lua_setiuservalue(L, 1, EARLY);
-  }
+  if (first && h->op) wake(L, mu_self(L), h->op, lua_gettop(L));
+  else if (first) keep_early(L);
   lua_pushboolean(L, first);
   return 1;
 }
@@ -86,7 +87,9 @@ static int push_early(lua_State *L) {
 
 /* Stack: handle, fn. */
 static void call_starter(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, 1);
+  lua_pushcclosure(L, resume, 2);
   lua_call(L, 1, 1);
   luaL_argexpected(L, lua_isnil(L, 2) || lua_isfunction(L, 2), 1,
                    "function that returns a cancel function or nothing");
@@ -99,11 +102,10 @@ static int suspend(lua_State *L) {
   mu_sched *s = mu_self(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   mu_task *t = mu_enter(L, s, "suspend");
+  if (!lua_isyieldable(L)) return luaL_error(L, "suspend: cannot wait here: a C function such as table.sort calls it");
   lua_settop(L, 1);
   handle *h = lua_newuserdatauv(L, sizeof *h, 2);
   *h = (handle){0};
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_setmetatable(L, -2);
   lua_insert(L, 1);
   call_starter(L);
   if (h->called) return push_early(L);
@@ -113,8 +115,7 @@ static int suspend(lua_State *L) {
 }
 
 void mu_bind_suspend(lua_State *L, int s) {
-  static const luaL_Reg methods[] = {{"__call", resume}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"suspend", suspend}, {NULL, NULL}};
-  mu_class(L, s, "resume", methods);
-  mu_constructors(L, s, functions);
+  lua_pushvalue(L, s);
+  luaL_setfuncs(L, functions, 1);
 }

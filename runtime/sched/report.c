@@ -90,13 +90,11 @@ void mu_trace_forget(mu_sched *s, mu_task *t) {
   t->run.flags &= (uint16_t)~MU_TRACED;
 }
 
-static void report_end(lua_State *L, mu_sched *s, mu_task *t, int task);
-
 static int unseen(lua_State *L) {
   mu_sched *s = mu_sched_of(L);
   lua_getiuservalue(L, 1, 1);
   mu_task *t = lua_touserdata(L, -1);
-  if (s && !s->closed && t && !(t->run.flags & MU_OBSERVED)) report_end(L, s, t, lua_gettop(L));
+  if (s && !s->closed && t && !(t->run.flags & MU_OBSERVED)) mu_report_failed(L, s, t, lua_gettop(L));
   return 0;
 }
 
@@ -176,7 +174,7 @@ void mu_error_text(lua_State *L) {
   lua_remove(L, -2);
 }
 
-static void report_end(lua_State *L, mu_sched *s, mu_task *t, int task) {
+void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task) {
   luaL_checkstack(L, 10, NULL);
   mu_task_push_results(L, t, task); /* observes it */
   mu_error_text(L);
@@ -196,7 +194,7 @@ static void report_unseen(mu_sched *s, lua_State *L) {
   for (; s->failures_reported < s->failures; lua_settop(L, table)) {
     lua_rawgeti(L, table, (lua_Integer)++s->failures_reported);
     mu_task *t = mu_totask(L, s, -1);
-    if (t && !(t->run.flags & MU_OBSERVED)) report_end(L, s, t, lua_gettop(L));
+    if (t && !(t->run.flags & MU_OBSERVED)) mu_report_failed(L, s, t, lua_gettop(L));
   }
   lua_pop(L, 1);
 }

@@ -435,6 +435,7 @@ void mu_coroutines_trim(mu_sched *s, double now);
 int mu_traceback(lua_State *L);                            /* the message handler of tasks */
 void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t); /* the error on top becomes {error, traceback} */
 void mu_trace_forget(mu_sched *s, mu_task *t);
+void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task); /* whose userdata is at index task */
 void mu_maker_created(mu_maker *m);
 void mu_maker_started(mu_maker *m); /* or cancelled; may free m */
 void mu_makers_free(mu_sched *s);

@@ -217,12 +217,14 @@ static void died(mu_sched *s, mu_task *t, lua_State *L) {
   mu_ops_abandon(s, t);
   mu_scopes_abandon(s, t);
   lua_setiuservalue(L, -2, 1);
-  lua_pop(L, 1);
-  t->run.flags &= (uint16_t)~MU_PACKED;
+  bool unseen = mu_list_empty(&t->waiters) && !(t->run.flags & MU_OBSERVED);
+  t->run.flags &= (uint16_t) ~(MU_PACKED | MU_NOERROR);
   finish(s, t, MU_FAILED);
   mu_coroutine_drop(s, t->run.slot);
   t->u.co = NULL;
   t->run.slot = 0;
+  if (unseen) mu_report_failed(L, s, t, lua_gettop(L));
+  lua_pop(L, 1);
 }
 
 static void resume(mu_sched *s, mu_task *t, int nargs) {
