@@ -105,6 +105,47 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   lua_pop(L, 1);
 }
 
+/* ---- when the state outlives the runtime ---- */
+
+static void clear(lua_State *L, const char *name) {
+  lua_pushnil(L);
+  lua_setfield(L, -2, name);
+}
+
+/* Removes our modules from the table of loaded ones on top: another runtime brings its own. */
+static void clear_modules(lua_State *L) {
+  for (const mu_embedded_module *m = mu_embedded; m->name; m++)
+    if (strncmp(m->name, "muster", 6) == 0) clear(L, m->name);
+  clear(L, "muster.host");
+  clear(L, "muster.core");
+}
+
+static void remove_searcher(lua_State *L) {
+  lua_getfield(L, -1, "searchers");
+  lua_Integer to = 1, n = luaL_len(L, -1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_geti(L, -1, i);
+    if (lua_tocfunction(L, -1) == search_embedded) lua_pop(L, 1);
+    else lua_seti(L, -2, to++);
+  }
+  for (; to <= n; to++) {
+    lua_pushnil(L);
+    lua_seti(L, -2, to);
+  }
+  lua_pop(L, 1);
+}
+
+int mu_close_libraries(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  clear_modules(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  clear_modules(L);
+  if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE) remove_searcher(L);
+  lua_settop(L, 0);
+  mu_unbind_coroutine(L);
+  return 0;
+}
+
 void mu_open_libraries(lua_State *L, muster *m, int sched) {
   if (m->owns_state) {
     luaL_openlibs(L);
@@ -118,8 +159,15 @@ void mu_open_libraries(lua_State *L, muster *m, int sched) {
 
 /* ---- muster.host ---- */
 
-static int set_virtual(lua_State *L) {
+/* Raises if it has been closed: then only the state is left. */
+static muster *host_of(lua_State *L) {
   muster *m = muster_of(L);
+  if (!m) luaL_error(L, "muster.host: the runtime is closed");
+  return m;
+}
+
+static int set_virtual(lua_State *L) {
+  muster *m = host_of(L);
   bool before = m->loop.is_virtual;
   mu_loop_set_virtual(&m->loop, lua_toboolean(L, 1));
   lua_pushboolean(L, before);
@@ -129,38 +177,34 @@ static int set_virtual(lua_State *L) {
 /* -> a table of counters, those of muster_stats_t and: handles (of libuv, active), busy (any I/O pending?) */
 static int stats(lua_State *L) {
   muster_stats_t st;
-  muster_stats(muster_of(L), &st);
+  muster_stats(host_of(L), &st);
   const struct {
     const char *name;
     lua_Integer value;
-  } fields[] = {{"turns", (lua_Integer)st.turns},
-                {"resumes", (lua_Integer)st.resumes},
-                {"tasks", (lua_Integer)st.tasks},
-                {"alive", (lua_Integer)st.alive},
-                {"peak", (lua_Integer)st.peak},
-                {"coroutines", (lua_Integer)st.coroutines},
-                {"timers", (lua_Integer)st.timers},
-                {"ops", (lua_Integer)st.ops},
-                {"unhandled", (lua_Integer)st.unhandled},
-                {"handles", (lua_Integer)mu_loop_handles(&muster_of(L)->loop)}};
+  } fields[] = {
+      {"turns", (lua_Integer)st.turns},         {"resumes", (lua_Integer)st.resumes},
+      {"tasks", (lua_Integer)st.tasks},         {"alive", (lua_Integer)st.alive},
+      {"peak", (lua_Integer)st.peak},           {"coroutines", (lua_Integer)st.coroutines},
+      {"timers", (lua_Integer)st.timers},       {"ops", (lua_Integer)st.ops},
+      {"unhandled", (lua_Integer)st.unhandled}, {"handles", (lua_Integer)mu_loop_handles(&host_of(L)->loop)}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(L, fields[i].value);
     lua_setfield(L, -2, fields[i].name);
   }
-  lua_pushboolean(L, mu_loop_busy(&muster_of(L)->loop));
+  lua_pushboolean(L, mu_loop_busy(&host_of(L)->loop));
   lua_setfield(L, -2, "busy");
   return 1;
 }
 
 static int report(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)muster_report(muster_of(L)));
+  lua_pushinteger(L, (lua_Integer)muster_report(host_of(L)));
   return 1;
 }
 
 /* seed -> the seed before: 0 is first in, first out */
 static int set_seed(lua_State *L) {
-  mu_sched *s = muster_of(L)->s;
+  mu_sched *s = host_of(L)->s;
   lua_Integer before = (lua_Integer)s->seed;
   s->seed = (uint64_t)luaL_checkinteger(L, 1);
   lua_pushinteger(L, before);

@@ -4,6 +4,7 @@
 ** replaced by one that knows them. */
 #include "runtime.h"
 
+#include <lauxlib.h>
 #include <luv/lhandle.h>
 #include <luv/luv.h>
 
@@ -24,6 +25,7 @@ static void collect(uv_handle_t *handle, void *arg) {
 /* walk(fn): calls fn(handle) for each handle of the script. */
 static int walk(lua_State *L) {
   muster *m = muster_of(L);
+  if (!m) return luaL_error(L, "walk: the runtime is closed");
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_newtable(L);

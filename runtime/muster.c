@@ -41,15 +41,38 @@ static bool has_ready_tasks(void *owner) {
   return s && mu_sched_ready(s);
 }
 
+/* What is left of a closed runtime on a state that lives on: the loop, for the sake of luv's handles. Collected last, as
+** it was made before any of them. */
+static int collect_loop(lua_State *L) {
+  muster **rest = lua_touserdata(L, 1);
+  if (!*rest) return 0;
+  mu_loop_close(&(*rest)->loop);
+  free(*rest);
+  return 0;
+}
+
+static void make_rest(lua_State *L, muster *m) {
+  m->rest = lua_newuserdatauv(L, sizeof *m->rest, 0);
+  *m->rest = NULL;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, collect_loop);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, m->rest);
+}
+
 /* light userdata m -> */
 static int set_up(lua_State *L) {
   muster *m = lua_touserdata(L, 1);
-  mu_sched *s = lua_newuserdatauv(L, sizeof *s, 0);
+  if (!m->owns_state) make_rest(L, m);
+  mu_sched *s = lua_newuserdatauv(L, sizeof *s, 1);
   memset(s, 0, sizeof *s);
   s->slab = m->slab;
   if (!mu_sched_init(s, m->L, &(mu_hooks){hook_now, hook_report, m}))
     return luaL_error(L, "not enough memory");
   m->s = s;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, s->root);
+  lua_setiuservalue(L, -2, 1); /* what anchors the thread once the scheduler has been freed */
   s->seed = m->config.seed;
   s->cleanup_limit = m->config.cleanup_limit;
   s->tunes_collector = m->owns_state;
@@ -70,12 +93,15 @@ static bool make_state(muster *m) {
   lua_pushcfunction(m->L, set_up);
   lua_pushlightuserdata(m->L, m);
   if (lua_pcall(m->L, 1, 0, 0) == LUA_OK) return true;
-  fprintf(stderr, "muster: %s\n", lua_tostring(m->L, -1));
+  const char *message = lua_tostring(m->L, -1);
+  if (message) hook_report(m, message, strlen(message));
+  hook_report(m, "\n", 1);
   lua_pop(m->L, 1);
   return false;
 }
 
 static void close_state(muster *m) {
+  if (m->s) mu_loop_run_posts(&m->loop); /* they may complete what waits */
   if (m->s) mu_sched_free(m->s);
   if (m->L) mu_loop_drain(&m->loop);
   if (!m->L) return;
@@ -85,10 +111,16 @@ static void close_state(muster *m) {
     lua_pushnil(m->L);
     lua_rawsetp(m->L, LUA_REGISTRYINDEX, m->s);
   }
-  if (m->owns_state) lua_close(m->L);
+  if (m->owns_state) {
+    lua_close(m->L);
+  } else {
+    lua_pushcfunction(m->L, mu_close_libraries);
+    if (lua_pcall(m->L, 0, 0, 0) != LUA_OK) lua_pop(m->L, 1);
+  }
 }
 
 muster *muster_new(const muster_config *config) {
+  if (config && config->state && muster_of(config->state)) return NULL; /* one at a time */
   muster *m = calloc(1, sizeof *m);
   if (!m) return NULL;
   if (config) m->config = *config;
@@ -110,9 +142,10 @@ no_slab:
 void muster_close(muster *m) {
   if (!m) return;
   close_state(m);
-  mu_loop_close(&m->loop);
+  if (m->owns_state) mu_loop_close(&m->loop);
   mu_slab_free(m->slab);
-  free(m);
+  if (m->owns_state) free(m);
+  else *m->rest = m;
 }
 
 lua_State *muster_state(muster *m) { return m->L; }
@@ -141,11 +174,12 @@ static int spawn(lua_State *L) {
   return 0;
 }
 
-muster_task *muster_spawn(lua_State *L, int nargs) {
-  muster *m = muster_of(L);
+/* Spawns what is on top of L with its arguments, in their place an error if it returns NULL. */
+static muster_task *try_spawn(lua_State *L, muster *m, int nargs) {
   muster_task *hold = m ? calloc(1, sizeof *hold) : NULL;
   if (!hold || !lua_checkstack(L, 2)) {
     lua_pop(L, nargs + 1);
+    lua_pushnil(L);
     free(hold);
     return NULL;
   }
@@ -155,68 +189,109 @@ muster_task *muster_spawn(lua_State *L, int nargs) {
   lua_pushlightuserdata(L, hold);
   lua_insert(L, -(nargs + 2));
   if (lua_pcall(L, nargs + 2, 0, 0) == LUA_OK) return hold;
-  lua_pop(L, 1);
   if (hold->anchor) mu_unanchor(m->s, hold->anchor);
   free(hold);
   return NULL;
 }
 
-/* Stack: arguments, chunk or message. */
-static int spawn_chunk(muster *m, int loaded, int nargs, muster_task **task) {
+muster_task *muster_spawn(lua_State *L, int nargs) {
+  muster_task *hold = try_spawn(L, muster_of(L), nargs);
+  if (!hold) lua_pop(L, 1);
+  return hold;
+}
+
+typedef struct {
+  const char *path, *code, *name;
+  size_t size;
+} source;
+
+/* light userdata source -> chunk or message, status */
+static int load(lua_State *L) {
+  const source *from = lua_touserdata(L, 1);
+  int rc = from->code ? luaL_loadbuffer(L, from->code, from->size, from->name) : luaL_loadfile(L, from->path);
+  lua_pushinteger(L, rc);
+  return 2;
+}
+
+/* Pushes a chunk, or a message; returns the status of the compiler. */
+static int protected_load(lua_State *L, source *from) {
+  lua_pushcfunction(L, load);
+  lua_pushlightuserdata(L, from);
+  int rc = lua_pcall(L, 1, 2, 0);
+  if (rc != LUA_OK) return rc;
+  rc = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return rc;
+}
+
+/* Stack: arguments. */
+static int spawn_source(muster *m, source *from, int nargs, muster_task **task) {
+  lua_State *L = m->L;
   *task = NULL;
-  if (loaded != LUA_OK) {
-    lua_insert(m->L, -(nargs + 1));
-    lua_pop(m->L, nargs);
-    return loaded == LUA_ERRSYNTAX ? MUSTER_ESYNTAX : loaded == LUA_ERRMEM ? MUSTER_ENOMEM : MUSTER_EFILE;
+  int rc = LUA_ERRMEM;
+  if (lua_checkstack(L, 4)) rc = protected_load(L, from);
+  else lua_pushnil(L);
+  lua_insert(L, -(nargs + 1));
+  if (rc == LUA_OK) {
+    *task = try_spawn(L, m, nargs);
+    return *task ? MUSTER_OK : MUSTER_ENOMEM;
   }
-  lua_insert(m->L, -(nargs + 1));
-  *task = muster_spawn(m->L, nargs);
-  if (*task) return MUSTER_OK;
-  lua_pushliteral(m->L, "not enough memory");
-  return MUSTER_ENOMEM;
+  lua_pop(L, nargs);
+  return rc == LUA_ERRSYNTAX ? MUSTER_ESYNTAX : rc == LUA_ERRMEM ? MUSTER_ENOMEM : MUSTER_EFILE;
 }
 
 int muster_spawn_file(muster *m, const char *path, int nargs, muster_task **task) {
-  return spawn_chunk(m, luaL_loadfile(m->L, path), nargs, task);
+  return spawn_source(m, &(source){.path = path}, nargs, task);
 }
 
 int muster_spawn_string(muster *m, const char *code, size_t size, const char *name, int nargs,
                         muster_task **task) {
-  return spawn_chunk(m, luaL_loadbuffer(m->L, code, size, name), nargs, task);
+  return spawn_source(m, &(source){.code = code, .size = size, .name = name}, nargs, task);
 }
 
 muster_state_of_task muster_task_state(const muster_task *t) {
   return (muster_state_of_task)mu_task_state(t->t);
 }
 
-/* Pushes what the task ended with; n as of mu_task_push_results. */
-static int push_results(muster_task *t, lua_State *L) {
-  lua_checkstack(L, 4);
+/* light userdata hold -> its results, or error and traceback */
+static int push_end(lua_State *L) {
+  muster_task *t = lua_touserdata(L, 1);
   mu_push_anchored(t->m->s, L, t->anchor);
-  int at = lua_gettop(L);
-  int n = mu_task_push_results(L, t->t, at);
-  lua_remove(L, at);
-  return n;
+  int n = mu_task_push_results(L, t->t, 2);
+  if (n >= 0) return n;
+  mu_task_push_traceback(L, 2);
+  return 2;
+}
+
+/* Pushes what the task ended with; returns how many, or -1 and pushes "not enough memory". */
+static int protected_end(muster_task *t, lua_State *L) {
+  int top = lua_gettop(L);
+  t->asked = true;
+  lua_pushcfunction(L, push_end);
+  lua_pushlightuserdata(L, t);
+  return lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK ? lua_gettop(L) - top : -1;
 }
 
 int muster_task_results(muster_task *t, lua_State *L) {
-  return mu_task_state(t->t) == MU_DONE ? push_results(t, L) : -1;
+  if (mu_task_state(t->t) != MU_DONE || !lua_checkstack(L, 4)) return -1;
+  int n = protected_end(t, L);
+  if (n < 0) lua_pop(L, 1);
+  return n;
 }
 
 int muster_task_error(muster_task *t, lua_State *L) {
   if (mu_task_state(t->t) != MU_FAILED && mu_task_state(t->t) != MU_CANCELLED) return 0;
-  push_results(t, L);
-  mu_push_anchored(t->m->s, L, t->anchor);
-  mu_task_push_traceback(L, lua_gettop(L));
-  lua_remove(L, -2);
+  if (!lua_checkstack(L, 4)) return 0;
+  if (protected_end(t, L) < 0) lua_pushnil(L); /* the error is that there is no memory for it */
   return 2;
 }
 
 /* light userdata hold, reason -> whether it had an effect */
 static int cancel_for(lua_State *L) {
   muster_task *t = lua_touserdata(L, 1);
+  lua_pushstring(L, lua_touserdata(L, 2));
   mu_push_anchored(t->m->s, L, t->anchor);
-  lua_pushboolean(L, mu_task_cancel_because(L, t->m->s, t->t, 3, 2));
+  lua_pushboolean(L, mu_task_cancel_because(L, t->m->s, t->t, 4, 3));
   return 1;
 }
 
@@ -225,14 +300,33 @@ bool muster_task_cancel(muster_task *t, const char *reason) {
   if (!reason || !lua_checkstack(L, 4)) return mu_task_cancel(t->m->s, t->t);
   lua_pushcfunction(L, cancel_for);
   lua_pushlightuserdata(L, t);
-  lua_pushstring(L, reason);
+  lua_pushlightuserdata(L, (void *)reason);
   bool did = lua_pcall(L, 2, 1, 0) == LUA_OK ? lua_toboolean(L, -1) : mu_task_cancel(t->m->s, t->t);
   lua_pop(L, 1);
   return did;
 }
 
+/* light userdata hold -> */
+static int report_unasked(lua_State *L) {
+  muster_task *t = lua_touserdata(L, 1);
+  mu_push_anchored(t->m->s, L, t->anchor);
+  mu_report_failed(L, t->m->s, t->t, 2);
+  return 0;
+}
+
+/* Nobody answers for its errors any more. */
+static void let_report(muster_task *t) {
+  lua_State *L = t->m->L;
+  if (!mu_task_ended(t->t)) t->t->run.flags &= (uint16_t)~MU_OBSERVED;
+  if (mu_task_state(t->t) != MU_FAILED || !lua_checkstack(L, 4)) return;
+  lua_pushcfunction(L, report_unasked);
+  lua_pushlightuserdata(L, t);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 void muster_task_release(muster_task *t) {
   if (!t) return;
+  if (!t->asked) let_report(t);
   mu_unanchor(t->m->s, t->anchor);
   free(t);
 }

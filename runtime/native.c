@@ -26,6 +26,7 @@ muster_op *muster_suspend(lua_State *L, void (*cancel_op)(muster_op *op, void *d
   mu_sched *s = mu_sched_of(L);
   if (!s) luaL_error(L, "muster_suspend: no runtime in this state");
   mu_task *t = mu_enter(L, s, "native operation");
+  luaL_checkstack(L, 2 * LUA_MINSTACK, NULL); /* so that muster_op_stack has room */
   muster_op *o = mu_op_new(L, s, t, cancel_op ? &native_class : &firm_class);
   o->s = s;
   o->cancel = cancel_op;
@@ -62,9 +63,9 @@ void muster_wake(muster_op *op, int n) {
   mu_fire(s, &op->op);
 }
 
-/* light userdata op, kind, message -> error */
+/* light userdata kind, message -> error */
 static int make_error(lua_State *L) {
-  mu_push_error(L, lua_tostring(L, 1), "%s", lua_tostring(L, 2));
+  mu_push_error(L, lua_touserdata(L, 1), "%s", (const char *)lua_touserdata(L, 2));
   return 1;
 }
 
@@ -72,8 +73,8 @@ void muster_fail(muster_op *op, const char *kind, const char *message) {
   lua_State *L = op->s->L;
   lua_State *to = muster_op_stack(op);
   lua_pushcfunction(L, make_error);
-  lua_pushstring(L, kind);
-  lua_pushstring(L, message);
+  lua_pushlightuserdata(L, (void *)kind);
+  lua_pushlightuserdata(L, (void *)message);
   lua_pcall(L, 2, 1, 0); /* if memory runs out, that is the error */
   if (to != L) lua_xmove(L, to, 1);
   op->failed = true;

@@ -107,12 +107,11 @@ static muster_task *spawn_guarded(lua_State *L, int nargs) {
 
 /* Pushes what to say of a chunk that failed. */
 static void push_message(lua_State *L, muster_task *t) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &message_key) == LUA_TSTRING) return;
-  lua_pop(L, 1); /* no handler ran: out of memory, or cancelled before it began */
-  muster_task_error(t, L);
-  lua_pop(L, 1);
-  luaL_tolstring(L, -1, NULL);
-  lua_remove(L, -2);
+  muster_task_error(t, L); /* error, traceback; who asks answers for it */
+  bool kept = lua_rawgetp(L, LUA_REGISTRYINDEX, &message_key) == LUA_TSTRING;
+  if (!kept) luaL_tolstring(L, -3, NULL); /* no handler ran: out of memory, or cancelled before it began */
+  lua_replace(L, kept ? -3 : -4);
+  lua_pop(L, kept ? 1 : 2);
 }
 
 static int outcome(lua_State *L, muster_task *t, int rc) {
@@ -131,7 +130,7 @@ static int run_to_end(muster *m, muster_task *t) {
   interrupts.chunk = t;
   interrupts.looping = 1;
   do rc = muster_run_task(m, t);
-  while (rc == 0 && muster_task_state(t) < MUSTER_DONE); /* a stop that was not meant for it */
+  while (rc >= 0 && muster_task_state(t) < MUSTER_DONE); /* a stop that was not meant for it */
   if (rc == MUSTER_EDEADLOCK && muster_task_cancel(t, NULL)) muster_run_task(m, t);
   interrupts.looping = 0;
   interrupts.chunk = NULL;

@@ -67,9 +67,16 @@ static bool task_ended(muster *m, void *task) {
   return mu_task_ended(((muster_task *)task)->t);
 }
 
+/* Nothing is left to wait for but the virtual clock. */
+static bool may_jump(muster *m) {
+  return !mu_sched_ready(m->s) && mu_loop_may_jump(&m->loop, mu_sched_next(m->s), m->s->external > 0);
+}
+
 static int run_once(muster *m, bool wait) {
   if (enter(m)) return MUSTER_EBUSY;
+  if (wait && stuck(m) && tasks_left(m)) return leave(m, report_deadlock(m));
   poll(m, wait && !mu_sched_ready(m->s) && !stuck(m));
+  if (may_jump(m)) mu_loop_jump(&m->loop, mu_sched_next(m->s));
   step(m);
   poll(m, false); /* lets the loop see new handles, for a host that watches its descriptor */
   return leave(m, tasks_left(m));
@@ -81,7 +88,10 @@ int muster_run(muster *m, muster_run_mode mode) {
   return rc < 0 ? rc : tasks_left(m);
 }
 
-int muster_run_task(muster *m, muster_task *t) { return run_until(m, task_ended, t); }
+int muster_run_task(muster *m, muster_task *t) {
+  int rc = run_until(m, task_ended, t);
+  return rc < 0 ? rc : !mu_task_ended(t->t);
+}
 
 int muster_shutdown(muster *m) {
   if (m->running || m->s->current) return MUSTER_EBUSY;
@@ -92,9 +102,10 @@ int muster_shutdown(muster *m) {
 int muster_poll_fd(muster *m) { return uv_backend_fd(&m->loop.uv); }
 
 double muster_next_deadline(muster *m) {
-  if (mu_sched_ready(m->s) || atomic_load(&m->interrupted)) return 0;
-  double now = mu_loop_now(&m->loop), next = mu_sched_next(m->s);
+  if (mu_sched_ready(m->s) || atomic_load(&m->interrupted) || may_jump(m)) return 0;
+  double now = mu_loop_now(&m->loop), next = m->loop.is_virtual ? -1 : mu_sched_next(m->s);
   double timers = next < 0 ? -1 : next > now ? next - now : 0;
+  uv_update_time(&m->loop.uv);
   int io = uv_backend_timeout(&m->loop.uv); /* ms; 0 also if no handle is active */
   if (io < 0 || !uv_loop_alive(&m->loop.uv)) return timers;
   return timers >= 0 && timers < io * 1e-3 ? timers : io * 1e-3;
@@ -135,8 +146,8 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar) {
 void muster_interrupt(muster *m, muster_task *t) {
   atomic_store(&m->interrupt, t);
   atomic_store(&m->interrupted, true);
-  mu_task *current = m->s ? m->s->current : NULL;
-  if (pthread_equal(m->thread, pthread_self()) && current && current->u.co)
+  mu_task *current = m->s && pthread_equal(m->thread, pthread_self()) ? m->s->current : NULL;
+  if (current && current->u.co)
     lua_sethook(current->u.co, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
   mu_loop_wake(&m->loop);
 }

@@ -13,19 +13,21 @@ struct muster {
   mu_sched *s; /* a userdata of L, anchored in its registry */
   lua_State *L;
   mu_slab *slab;
+  muster **rest; /* in a foreign state: holds this struct after muster_close */
   mu_loop loop;
   muster_config config;
   bool owns_state, running;
   atomic_bool stopped;
   atomic_bool interrupted;
   _Atomic(muster_task *) interrupt; /* the task that muster_interrupt is to cancel */
-  pthread_t thread;                 /* that runs the loop */
+  _Atomic(pthread_t) thread;        /* that runs the loop */
 };
 
 struct muster_task {
   muster *m;
   mu_task *t;
   uint32_t anchor; /* of the task's userdata */
+  bool asked;      /* for its results or its error */
 };
 
 /* Makes the library known to require, and the standard libraries with those linked in: lpeg, re, cjson, luv. Raises. */
@@ -36,6 +38,9 @@ lua_CFunction mu_prepare_luv(lua_State *L, muster *m);
 
 /* Replaces os.exit in a state of our own. */
 void mu_open_exit(lua_State *L);
+
+/* A C function, for a state that goes on without its runtime: takes all of that out again. */
+int mu_close_libraries(lua_State *L);
 
 /* Pushes the module "muster.host": what the library needs of the host (clock, options). */
 int mu_open_host(lua_State *L);

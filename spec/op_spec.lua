@@ -4,12 +4,18 @@ local async = require "muster"
 local luv = require "luv"
 local virtual = require "muster.test".virtual
 
-local spawn, sleep = async.spawn, async.sleep
+local await, spawn, sleep = async.await, async.spawn, async.sleep
 
 local function nothing() end
 
 local function settle(turns)
   for _ = 1, turns or 5 do async.yield() end
+end
+
+local function failure(fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert.is_false(ok, "an error was expected")
+  return err
 end
 
 local function long() sleep(100) end
@@ -24,7 +30,7 @@ local waits = {
   ["gather_settled"] = function() return function() async.gather_settled {long, long} end end,
   ["map"] = function() return function() async.map({1, 2}, long, {limit = 1}) end end,
   ["first"] = function() return function() async.first {long, long} end end,
-  ["await of a new task"] = function() return function() async.await(long) end end,
+  ["await of a new task"] = function() return function() await(long) end end,
   ["timeout"] = function() return function() async.timeout(100, long) end end,
   ["move_on_after"] = function() return function() async.move_on_after(100, long) end end,
 }
@@ -101,7 +107,7 @@ end
 
 waits["lock"] = function()
   local lock = async.lock()
-  local held = lock:acquire()
+  local held = await(lock.acquire, lock) -- by another task
   return function() local _ <close> = lock:acquire() end,
     function() held:release() end,
     function() return not lock:locked() or (held:release() or not lock:locked()) end
@@ -246,6 +252,165 @@ describe("a deadline while a task waits:", function()
   end)
 end)
 
+describe("task:cancel", function()
+  it("ends a task that has not started, whose function then never runs", function()
+    local task = async(function() error "must not run" end)()
+    assert.is_true(task:cancel())
+    assert.equal("cancelled", task:status())
+    local ok, err = task:pawait()
+    assert.is_false(ok)
+    assert.is_true(async.is_cancelled(err))
+  end)
+
+  it("ends a task that is queued for its first run", function()
+    local task = spawn(function() error "must not run" end)
+    assert.is_true(task:cancel())
+    assert.equal("cancelled", task:status())
+    assert.is_true(async.is_cancelled(failure(await, task)))
+    settle()
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("reaches a task that is queued to go on", function()
+    local task = spawn(function()
+      async.yield()
+      error "must not come here"
+    end)
+    async.yield()
+    assert.equal("ready", task:status())
+    assert.is_true(task:cancel())
+    task:pawait()
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("has an effect once", function()
+    local task = spawn(sleep, 100)
+    async.yield()
+    assert.is_true(task:cancel())
+    assert.is_false(task:cancel())
+    assert.is_false(task:cancel("again"))
+    task:pawait()
+    assert.is_false(task:cancel())
+    assert.is_nil(select(2, task:pawait()).reason)
+  end)
+
+  it("has no effect on a task that has ended", function()
+    local done, failed = spawn(function() return 1, 2 end), spawn(error, "no")
+    done:await()
+    failed:pawait()
+    assert.is_false(done:cancel())
+    assert.is_false(failed:cancel("why"))
+    assert.same({1, 2}, {done:await()})
+    assert.equal("no", failure(await, failed))
+  end)
+
+  it("takes a reason of any type", function()
+    for _, reason in ipairs {"enough", 42, true, {"a table"}} do
+      local task = spawn(sleep, 100)
+      async.yield()
+      task:cancel(reason)
+      local _, err = task:pawait()
+      assert.equal(reason, err.reason)
+      assert.equal("cancelled", err.kind)
+    end
+    local task = async(nothing)()
+    task:cancel("enough")
+    assert.matches("enough", tostring(failure(await, task)))
+    assert.matches("enough", failure(await, task).message)
+  end)
+
+  it("takes false as a reason, and nil as none", function()
+    local with, without = async(nothing)(), async(nothing)()
+    with:cancel(false)
+    without:cancel(nil)
+    assert.is_false(failure(await, with).reason)
+    assert.is_nil(failure(await, without).reason)
+  end)
+
+  it("raises what the reason's __tostring raises, and changes nothing", function()
+    local task = spawn(nothing)
+    local bad = setmetatable({}, {__tostring = function() error "no text" end})
+    assert.matches("no text", failure(task.cancel, task, bad))
+    assert.equal("ready", task:status())
+    task:await()
+  end)
+
+  it("gives one error value to all who ask", function()
+    local task = spawn(sleep, 100)
+    local inside
+    local other = spawn(function()
+      local _, err = task:pawait()
+      inside = err
+    end)
+    settle()
+    task:cancel()
+    local err = failure(await, task)
+    other:await()
+    assert.equal(err, inside)
+    assert.equal(err, failure(await, task))
+  end)
+
+  it("of the running task shows at its next suspending call", function()
+    local reached = {}
+    local task = spawn(function()
+      assert(async.current():cancel("myself"))
+      table.insert(reached, "before")
+      async.yield()
+      table.insert(reached, "after")
+    end)
+    local _, err = task:pawait()
+    assert.same({"before"}, reached)
+    assert.equal("myself", err.reason)
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("is too late when no suspending call follows", function()
+    local task = spawn(function()
+      async.current():cancel()
+      return "result"
+    end)
+    assert.equal("result", task:await())
+    assert.equal("done", task:status())
+  end)
+
+  it("lets a real error win", function()
+    local task = spawn(function()
+      local ok = pcall(sleep, 100)
+      error({real = not ok})
+    end)
+    async.yield()
+    task:cancel()
+    assert.is_true(failure(await, task).real)
+    assert.equal("failed", task:status())
+  end)
+
+  it("does not take somebody else's cancel error for the task's own", function()
+    local other = spawn(sleep, 100)
+    local foreign
+    local task = spawn(function()
+      local _, err = other:pawait()
+      foreign = err
+      async.current():cancel()
+      error(err, 0)
+    end)
+    async.yield()
+    other:cancel()
+    local err = failure(await, task)
+    assert.equal(foreign, err)
+    assert.equal("failed", task:status())
+  end)
+
+  it("may be called by anyone, also by the task's own child", function()
+    local parent
+    parent = spawn(function()
+      spawn(function() parent:cancel("by my child") end)
+      sleep(100)
+    end)
+    local _, err = parent:pawait()
+    assert.equal("by my child", err.reason)
+  end)
+end)
+
 describe("a call that suspends", function()
   it("checks for cancellation on entry, also where it could complete at once", function()
     local event, finished, sem, lock = async.event(), spawn(nothing), async.semaphore(5), async.lock()
@@ -290,7 +455,7 @@ describe("a call that suspends", function()
 
   it("raises outside a task, and names itself", function()
     local errors, calls = {}, {
-      sleep = function() sleep(1) end, yield = async.yield, await = function() async.await(nothing) end,
+      sleep = function() sleep(1) end, yield = async.yield, await = function() await(nothing) end,
       gather = function() async.gather {nothing} end, timeout = function() async.timeout(1, nothing) end,
       shield = function() async.shield(nothing) end, suspend = function() async.suspend(nothing) end,
     }
@@ -309,7 +474,7 @@ describe("a call that suspends", function()
 
   it("is refused in a finalizer, which may start tasks", function()
     local errors, ran = {}, false
-    local calls = {function() sleep(0) end, async.yield, function() async.await(nothing) end,
+    local calls = {function() sleep(0) end, async.yield, function() await(nothing) end,
       function() async.gather {nothing} end}
     setmetatable({}, {__gc = function()
       for i, call in ipairs(calls) do errors[i] = select(2, pcall(call)) end
@@ -320,107 +485,4 @@ describe("a call that suspends", function()
     assert.is_true(ran)
     for i in ipairs(calls) do assert.is_string(errors[i]) end
   end)
-end)
-
-describe("suspend", function()
-  it("returns what resume was called with", function()
-    local resume
-    local task = spawn(function() return async.suspend(function(r) resume = r end) end)
-    async.yield()
-    assert.is_true(resume(nil, 2, nil))
-    assert.equal("ready", task:status())
-    assert.same({n = 3, nil, 2, nil}, table.pack(task:await()))
-  end)
-
-  it("does not suspend when resume is called at once", function()
-    assert.same({n = 3, nil, 2, nil}, table.pack(async.suspend(function(resume) resume(nil, 2, nil) end)))
-    assert.same({n = 0}, table.pack(async.suspend(function(resume) resume() end)))
-  end)
-
-  it("ignores every call of resume but the first", function()
-    local resume
-    local task = spawn(function()
-      local first = async.suspend(function(r) resume = r end)
-      async.shield(sleep, 0)
-      return first
-    end)
-    async.yield()
-    assert.is_true(resume(1))
-    assert.is_false(resume(2))
-    async.yield()
-    assert.is_false(resume(3))
-    assert.equal(1, task:await())
-    assert.is_false(resume(4))
-  end)
-
-  it("calls the cancel function once, when the task is cancelled", function()
-    local resume
-    local cancelled = 0
-    local task = spawn(function()
-      async.suspend(function(r)
-        resume = r
-        return function() cancelled = cancelled + 1 end
-      end)
-    end)
-    async.yield()
-    task:cancel()
-    task:pawait()
-    assert.equal(1, cancelled)
-    assert.is_false(resume(1))
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("does not call the cancel function after resume", function()
-    local task, resume
-    task = spawn(function()
-      return async.suspend(function(r)
-        resume = r
-        return function() error "must not be called" end
-      end)
-    end)
-    async.yield()
-    resume("result")
-    task:cancel()
-    assert.equal("result", task:await())
-  end)
-
-  it("raises what its functions raise", function()
-    assert.equal("starting", select(2, pcall(async.suspend, function() error("starting", 0) end)))
-    local task = spawn(async.suspend, function() return function() error("stopping", 0) end end)
-    async.yield()
-    task:cancel()
-    assert.equal("stopping", select(2, task:pawait()))
-    assert.equal("failed", task:status())
-  end)
-
-  it("refuses what is no function", function()
-    assert.matches("function expected", select(2, pcall(async.suspend)))
-    assert.matches("function", select(2, pcall(async.suspend, function() return 5 end)))
-  end)
-
-  it("raises at once when the start function cancels its own task", function()
-    local task = spawn(async.suspend, function() async.current():cancel "changed my mind" end)
-    settle()
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("is resumed by libuv", function()
-    local timer = luv.new_timer()
-    finally(function() timer:close() end)
-    assert.equal("fired", async.suspend(function(resume)
-      timer:start(1, 0, function() resume("fired") end)
-    end))
-  end)
-
-  it("holds virtual time back until libuv has answered", virtual(function()
-    local start = async.now()
-
-    local _, size = async.timeout(1000, async.suspend, function(resume)
-      luv.fs_stat("Makefile", function(err, stat) resume(err, stat and stat.size) end)
-    end)
-    assert.is_true(size > 0)
-    assert.is_true(async.now() - start < 900)
-    alarm:cancel()
-    alarm:pawait()
-  end))
 end)

@@ -1,9 +1,9 @@
--- Tasks: making, starting, inspecting and ending them; what they leave to the collector.
+-- Tasks: making, starting, inspecting and ending them.
 local async = require "muster"
 local host = require "muster.host"
 local virtual = require "muster.test".virtual
 
-local await, spawn = async.await, async.spawn
+local await, spawn, sleep = async.await, async.spawn, async.sleep
 
 local function nothing() end
 
@@ -177,7 +177,7 @@ describe("task:status", function()
 
   it("tells failed from cancelled", function()
     local failed = spawn(error, "no")
-    local cancelled = spawn(async.sleep, 100)
+    local cancelled = spawn(sleep, 100)
     async.yield()
     cancelled:cancel()
     failed:pawait()
@@ -187,7 +187,7 @@ describe("task:status", function()
   end)
 
   it("is failed for a task that only passes on another one's cancellation", function()
-    local other = spawn(async.sleep, 100)
+    local other = spawn(sleep, 100)
     local task = spawn(function()
       local _, err = other:pawait()
       error(err, 0)
@@ -211,165 +211,6 @@ describe("task:status", function()
   end)
 end)
 
-describe("task:cancel", function()
-  it("ends a task that has not started, whose function then never runs", function()
-    local task = async(function() error "must not run" end)()
-    assert.is_true(task:cancel())
-    assert.equal("cancelled", task:status())
-    local ok, err = task:pawait()
-    assert.is_false(ok)
-    assert.is_true(async.is_cancelled(err))
-  end)
-
-  it("ends a task that is queued for its first run", function()
-    local task = spawn(function() error "must not run" end)
-    assert.is_true(task:cancel())
-    assert.equal("cancelled", task:status())
-    assert.is_true(async.is_cancelled(failure(await, task)))
-    settle()
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("reaches a task that is queued to go on", function()
-    local task = spawn(function()
-      async.yield()
-      error "must not come here"
-    end)
-    async.yield()
-    assert.equal("ready", task:status())
-    assert.is_true(task:cancel())
-    task:pawait()
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("has an effect once", function()
-    local task = spawn(async.sleep, 100)
-    async.yield()
-    assert.is_true(task:cancel())
-    assert.is_false(task:cancel())
-    assert.is_false(task:cancel("again"))
-    task:pawait()
-    assert.is_false(task:cancel())
-    assert.is_nil(select(2, task:pawait()).reason)
-  end)
-
-  it("has no effect on a task that has ended", function()
-    local done, failed = spawn(function() return 1, 2 end), spawn(error, "no")
-    done:await()
-    failed:pawait()
-    assert.is_false(done:cancel())
-    assert.is_false(failed:cancel("why"))
-    assert.same({1, 2}, {done:await()})
-    assert.equal("no", failure(await, failed))
-  end)
-
-  it("takes a reason of any type", function()
-    for _, reason in ipairs {"enough", 42, true, {"a table"}} do
-      local task = spawn(async.sleep, 100)
-      async.yield()
-      task:cancel(reason)
-      local _, err = task:pawait()
-      assert.equal(reason, err.reason)
-      assert.equal("cancelled", err.kind)
-    end
-    local task = async(nothing)()
-    task:cancel("enough")
-    assert.matches("enough", tostring(failure(await, task)))
-    assert.matches("enough", failure(await, task).message)
-  end)
-
-  it("takes false as a reason, and nil as none", function()
-    local with, without = async(nothing)(), async(nothing)()
-    with:cancel(false)
-    without:cancel(nil)
-    assert.is_false(failure(await, with).reason)
-    assert.is_nil(failure(await, without).reason)
-  end)
-
-  it("raises what the reason's __tostring raises, and changes nothing", function()
-    local task = spawn(nothing)
-    local bad = setmetatable({}, {__tostring = function() error "no text" end})
-    assert_refused("no text", task.cancel, task, bad)
-    assert.equal("ready", task:status())
-    task:await()
-  end)
-
-  it("gives one error value to all who ask", function()
-    local task = spawn(async.sleep, 100)
-    local inside
-    local other = spawn(function()
-      local _, err = task:pawait()
-      inside = err
-    end)
-    settle()
-    task:cancel()
-    local err = failure(await, task)
-    other:await()
-    assert.equal(err, inside)
-    assert.equal(err, failure(await, task))
-  end)
-
-  it("of the running task shows at its next suspending call", function()
-    local reached = {}
-    local task = spawn(function()
-      assert(async.current():cancel("myself"))
-      table.insert(reached, "before")
-      async.yield()
-      table.insert(reached, "after")
-    end)
-    local _, err = task:pawait()
-    assert.same({"before"}, reached)
-    assert.equal("myself", err.reason)
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("is too late when no suspending call follows", function()
-    local task = spawn(function()
-      async.current():cancel()
-      return "result"
-    end)
-    assert.equal("result", task:await())
-    assert.equal("done", task:status())
-  end)
-
-  it("lets a real error win", function()
-    local task = spawn(function()
-      local ok = pcall(async.sleep, 100)
-      error({real = not ok})
-    end)
-    async.yield()
-    task:cancel()
-    assert.is_true(failure(await, task).real)
-    assert.equal("failed", task:status())
-  end)
-
-  it("does not take somebody else's cancel error for the task's own", function()
-    local other = spawn(async.sleep, 100)
-    local foreign
-    local task = spawn(function()
-      local _, err = other:pawait()
-      foreign = err
-      async.current():cancel()
-      error(err, 0)
-    end)
-    async.yield()
-    other:cancel()
-    local err = failure(await, task)
-    assert.equal(foreign, err)
-    assert.equal("failed", task:status())
-  end)
-
-  it("may be called by anyone, also by the task's own child", function()
-    local parent
-    parent = spawn(function()
-      spawn(function() parent:cancel("by my child") end)
-      async.sleep(100)
-    end)
-    local _, err = parent:pawait()
-    assert.equal("by my child", err.reason)
-  end)
-end)
-
 describe("inspection", function()
   it("has the running task as async.current, also inside a coroutine", function()
     local inside
@@ -384,7 +225,7 @@ describe("inspection", function()
 
   it("lists each task that is started and has not ended once, in async.tasks", function()
     local created = async(nothing)()
-    local ready, waiting = spawn(nothing), spawn(async.sleep, 100)
+    local ready, waiting = spawn(nothing), spawn(sleep, 100)
     local times = {}
     for _, task in ipairs(async.tasks()) do times[task] = (times[task] or 0) + 1 end
     assert.equal(1, times[async.current()])
@@ -440,7 +281,7 @@ describe("inspection", function()
   end)
 
   it("gives a traceback of where a task waits", function()
-    local function waiting_here() async.sleep(100) end
+    local function waiting_here() sleep(100) end
     local task = spawn(function() waiting_here() end)
     async.yield()
     assert.matches("waiting_here", task:traceback())
@@ -476,7 +317,7 @@ describe("inspection", function()
   end)
 
   it("makes a daemon with task:daemon, which returns the task", function()
-    local task = spawn(async.sleep, 100)
+    local task = spawn(sleep, 100)
     assert.equal(task, task:daemon())
     assert.equal(task, task:daemon())
     async.yield()
@@ -561,7 +402,7 @@ describe("recursion", function()
   it("goes deep", virtual(function()
     local function down(n)
       if n == 0 then
-        async.sleep(1)
+        sleep(1)
         return 0
       end
       return 1 + await(down, n - 1)

@@ -2,6 +2,7 @@
 local async = require "muster"
 local host = require "muster.host"
 local luv = require "luv"
+local program = require "spec.support.program"
 local virtual = require "muster.test".virtual
 
 local spawn, sleep, now = async.spawn, async.sleep, async.now
@@ -271,16 +272,11 @@ describe("the virtual clock", function()
   end))
 end)
 
---- Runs code in a process of its own, which must end soon, and returns what it printed.
-local function output_of(code, options)
-  local path = os.tmpname()
-  local file <close> = assert(io.open(path, "w"))
-  file:write(code)
-  file:flush()
-  local pipe <close> = assert(io.popen(("timeout 10 %s %s %s 2>&1"):format(os.getenv "MUSTER", options or "", path)))
-  local text = pipe:read "a"
-  os.remove(path)
-  return text
+--- What a program prints that must end soon.
+local function output_of(code)
+  local out, err = program.sh("timeout 10 " .. program.command {program.file(code)})
+  program.remove_files()
+  return out .. err
 end
 
 describe("sleeping while something outside is awaited", function()

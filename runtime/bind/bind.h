@@ -16,6 +16,7 @@ void mu_bind_event(lua_State *L, int s);
 void mu_bind_channel(lua_State *L, int s);
 void mu_bind_suspend(lua_State *L, int s);
 void mu_bind_coroutine(lua_State *L, int s); /* changes the coroutine library; adds nothing */
+void mu_unbind_coroutine(lua_State *L);      /* changes it back */
 
 /* Pushes the table of all of these: the module "muster.core". */
 void mu_open_core(lua_State *L, int s);

@@ -7,7 +7,7 @@
 static void to_task(lua_State *L, mu_sched *s, const char *what, lua_Integer i) {
   mu_task *t = mu_totask(L, s, -1);
   if (mu_unlikely(t == s->current)) {
-    if (!t) luaL_error(L, "%s: must be called from inside a task", what);
+    if (!t) mu_refuse(L, s, what);
     luaL_error(L, "%s: item %I is the running task itself", what, (LUAI_UACINT)i);
   }
   if (t) return;

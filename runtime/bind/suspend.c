@@ -102,7 +102,8 @@ static int suspend(lua_State *L) {
   mu_sched *s = mu_self(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   mu_task *t = mu_enter(L, s, "suspend");
-  if (!lua_isyieldable(L)) return luaL_error(L, "suspend: cannot wait here: a C function such as table.sort calls it");
+  if (!lua_isyieldable(L))
+    return luaL_error(L, "suspend: cannot wait here: a C function such as table.sort calls it");
   lua_settop(L, 1);
   handle *h = lua_newuserdatauv(L, sizeof *h, 2);
   *h = (handle){0};

@@ -24,6 +24,17 @@ static void run_posts(mu_loop *l) {
   }
 }
 
+static bool posted(mu_loop *l) {
+  uv_mutex_lock(&l->lock);
+  bool any = l->posts;
+  uv_mutex_unlock(&l->lock);
+  return any;
+}
+
+void mu_loop_run_posts(mu_loop *l) {
+  while (posted(l)) run_posts(l);
+}
+
 static void on_wakeup(uv_async_t *handle) { run_posts(handle->data); }
 
 bool mu_loop_post(mu_loop *l, void (*fn)(void *owner, void *data), void *data) {
@@ -75,7 +86,7 @@ static void close_handle(uv_handle_t *handle, void *data) {
 }
 
 void mu_loop_drain(mu_loop *l) {
-  run_posts(l);
+  mu_loop_run_posts(l);
   uv_walk(&l->uv, close_handle, NULL);
   uv_run(&l->uv, UV_RUN_DEFAULT);
 }
@@ -98,6 +109,7 @@ double mu_loop_now(const mu_loop *l) { return l->is_virtual ? l->virtual_now : s
 
 void mu_loop_set_virtual(mu_loop *l, bool on) {
   double now = mu_loop_now(l);
+  if (on && !l->is_virtual) now = ceil(now); /* so that sums of whole seconds are exact */
   l->is_virtual = on;
   l->virtual_now = now;
   l->offset = now - system_now();
@@ -105,12 +117,7 @@ void mu_loop_set_virtual(mu_loop *l, bool on) {
 
 /* ---- polling ---- */
 
-bool mu_loop_busy(mu_loop *l) {
-  uv_mutex_lock(&l->lock);
-  bool posted = l->posts;
-  uv_mutex_unlock(&l->lock);
-  return posted || uv_loop_alive(&l->uv);
-}
+bool mu_loop_busy(mu_loop *l) { return posted(l) || uv_loop_alive(&l->uv); }
 
 bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle) {
   const void *h = handle;
@@ -149,30 +156,39 @@ static void pass_time(mu_loop *l, double seconds, double deadline) {
   l->waited = 0;
 }
 
+/* libuv does not look at a handle without a reference when nothing else is alive. */
+static void run_loop(mu_loop *l, uv_run_mode mode, bool heed_wakeup) {
+  if (heed_wakeup) uv_ref((uv_handle_t *)&l->wakeup);
+  uv_run(&l->uv, mode);
+  uv_unref((uv_handle_t *)&l->wakeup);
+}
+
 static void wait_until(mu_loop *l, double deadline, bool external) {
   double start = system_now();
   if (deadline >= 0) {
     uv_update_time(&l->uv);
     uv_timer_start(&l->timer, on_timer, milliseconds_until(l, deadline), 0);
   }
-  if (external) uv_ref((uv_handle_t *)&l->wakeup);
-  uv_run(&l->uv, UV_RUN_ONCE);
-  uv_unref((uv_handle_t *)&l->wakeup);
+  run_loop(l, UV_RUN_ONCE, external || posted(l));
   uv_timer_stop(&l->timer);
   if (l->is_virtual) pass_time(l, system_now() - start, deadline);
 }
 
-static bool may_jump(mu_loop *l, double deadline, bool external) {
+bool mu_loop_may_jump(mu_loop *l, double deadline, bool external) {
   return l->is_virtual && deadline >= 0 && isfinite(deadline) && !external && !mu_loop_busy(l);
+}
+
+void mu_loop_jump(mu_loop *l, double deadline) {
+  l->virtual_now = fmax(deadline, l->virtual_now);
+  l->waited = 0;
 }
 
 void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external) {
   if (!wait) {
-    uv_run(&l->uv, UV_RUN_NOWAIT);
-  } else if (may_jump(l, deadline, external)) {
-    l->virtual_now = fmax(deadline, l->virtual_now);
-    l->waited = 0;
-    uv_run(&l->uv, UV_RUN_NOWAIT);
+    run_loop(l, UV_RUN_NOWAIT, true);
+  } else if (mu_loop_may_jump(l, deadline, external)) {
+    mu_loop_jump(l, deadline);
+    run_loop(l, UV_RUN_NOWAIT, true);
   } else {
     wait_until(l, deadline, external);
   }

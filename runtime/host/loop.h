@@ -38,6 +38,9 @@ int mu_loop_init(mu_loop *l, void *owner, bool (*ready)(void *owner));
 /* Is the handle one of the loop's own? */
 bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle);
 
+/* Calls what is posted now, on the loop's thread, without looking at anything else. */
+void mu_loop_run_posts(mu_loop *l);
+
 /* Closes every handle, whoever made it, and lets pending requests and posts finish. */
 void mu_loop_drain(mu_loop *l);
 void mu_loop_close(mu_loop *l);
@@ -51,6 +54,10 @@ void mu_loop_set_virtual(mu_loop *l, bool on);
 /* Looks after I/O. wait: until something happens, or until the deadline (negative: none); false: only what is due.
 ** external: something outside of libuv will post. With a virtual clock, jumps instead of waiting where it may. */
 void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external);
+
+/* May the virtual clock, if it is on, go to that deadline at once? And then do so. */
+bool mu_loop_may_jump(mu_loop *l, double deadline, bool external);
+void mu_loop_jump(mu_loop *l, double deadline);
 
 /* Is any I/O pending, that is, a libuv handle or request active? */
 bool mu_loop_busy(mu_loop *l);

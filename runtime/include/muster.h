@@ -113,7 +113,8 @@ MUSTER_API int muster_task_error(muster_task *t, lua_State *L);
 ** True if that had any effect (the task had not finished, nor been cancelled before). */
 MUSTER_API bool muster_task_cancel(muster_task *t, const char *reason);
 
-/* Gives up the hold. The task itself goes on. NULL is ignored. */
+/* Gives up the hold. The task itself goes on. NULL is ignored. If it has failed, or fails later, and nobody asked for
+** the error, that is reported. */
 MUSTER_API void muster_task_release(muster_task *t);
 
 /* ---- the loop ------------------------------------------------------------------------------------------------- */
@@ -124,11 +125,12 @@ typedef enum {
   MUSTER_RUN_NOWAIT /* run what is due now */
 } muster_run_mode;
 
-/* Drives the loop. Returns 1 if tasks (other than daemons) are left, 0 if none, MUSTER_EBUSY, or, of MUSTER_RUN_ALL,
-** MUSTER_EDEADLOCK after reporting which tasks wait for what. Any mode returns early after muster_stop. */
+/* Drives the loop. Returns 1 if tasks (other than daemons) are left, 0 if none, MUSTER_EBUSY, or, unless it is
+** MUSTER_RUN_NOWAIT, MUSTER_EDEADLOCK after reporting which tasks wait for what. Any mode returns early after
+** muster_stop. */
 MUSTER_API int muster_run(muster *m, muster_run_mode mode);
 
-/* Drives the loop until t has ended. Returns 0, or as muster_run. */
+/* Drives the loop until t has ended. Returns 0; 1 if muster_stop came first; or an error as muster_run. */
 MUSTER_API int muster_run_task(muster *m, muster_task *t);
 
 /* Cancels every task, daemons too, and runs the loop until all have ended. Returns as muster_run. */
@@ -137,8 +139,8 @@ MUSTER_API int muster_shutdown(muster *m);
 /* Makes the present or next call of muster_run return at the end of its turn. Any thread, and signal handlers. */
 MUSTER_API void muster_stop(muster *m);
 
-/* Interrupts the task that runs, even in a busy loop, and cancels t (when it next suspends, or now if it waits).
-** Any thread, and signal handlers. t must stay held until the runtime has handled it; NULL: only wakes the loop. */
+/* Cancels t (when it next suspends, or now if it waits). Any thread, and signal handlers. From a signal handler on the
+** thread that runs the loop it also interrupts the task that runs, even in a busy loop. t must stay held until the runtime has handled it; NULL: only wakes the loop. */
 MUSTER_API void muster_interrupt(muster *m, muster_task *t);
 
 /* For a host that owns the loop: a descriptor that turns readable when there is something for muster_run to do, ... */

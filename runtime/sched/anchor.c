@@ -24,6 +24,7 @@ static void *grow(lua_State *L, void *array, uint32_t *capacity, size_t size) {
 
 /* Room for every slot to become free is made when the slot is made, so that giving back cannot fail. */
 static uint32_t take_slot(mu_sched *s, lua_State *L) {
+  if (mu_unlikely(s->closed)) luaL_error(L, "the runtime is closed");
   if (s->nfree) return s->free_slots[--s->nfree];
   if (s->slots == s->free_capacity)
     s->free_slots = grow(L, s->free_slots, &s->free_capacity, sizeof *s->free_slots);

@@ -162,7 +162,7 @@ static void say(mu_sched *s, lua_State *L) {
 }
 
 void mu_error_text(lua_State *L) {
-  if (lua_type(L, -1) == LUA_TSTRING) return;
+  if (lua_tostring(L, -1)) return; /* numbers become texts */
   if (luaL_getmetafield(L, -1, "__tostring") != LUA_TNIL) {
     lua_insert(L, -2);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) return;
@@ -175,13 +175,13 @@ void mu_error_text(lua_State *L) {
 }
 
 void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task) {
+  s->unhandled++;
   luaL_checkstack(L, 10, NULL);
   mu_task_push_results(L, t, task); /* observes it */
   mu_error_text(L);
   mu_task_push_name(L, s, task);
   mu_task_push_traceback(L, task);
   const char *trace = lua_tostring(L, -1);
-  s->unhandled++;
   lua_pushfstring(L, "muster: unhandled error in %s: %s%s%s\n", lua_tostring(L, -2), lua_tostring(L, -3),
                   trace ? "\n" : "", trace ? trace : "");
   say(s, L);
@@ -203,8 +203,10 @@ static void report_unseen(mu_sched *s, lua_State *L) {
 
 struct mu_maker {
   mu_link link;
-  size_t pending; /* tasks created and neither started nor cancelled */
-  bool closed;    /* the async function is gone */
+  size_t pending;  /* tasks created and neither started nor cancelled */
+  size_t reported; /* of these */
+  bool closed;     /* the async function is gone */
+  bool over;       /* the scheduler is gone */
   char where[LUA_IDSIZE + 32];
 };
 
@@ -229,19 +231,20 @@ void mu_maker_created(mu_maker *m) { m->pending++; }
 
 void mu_maker_started(mu_maker *m) {
   m->pending--;
+  if (m->reported > m->pending) m->reported = m->pending;
   if (m->closed && m->pending == 0) maker_free(m);
 }
 
 void mu_maker_close(mu_maker *m) {
   m->closed = true;
-  if (m->pending == 0) maker_free(m);
+  if (m->pending == 0 || m->over) maker_free(m);
 }
 
 void mu_makers_free(mu_sched *s) {
   while (!mu_list_empty(&s->makers)) {
     mu_maker *m = mu_container(s->makers.next, mu_maker, link);
     mu_list_remove(&m->link);
-    m->pending = 0;
+    m->over = true;
     if (m->closed) free(m);
     else mu_list_init(&m->link); /* its async function still holds it, and frees it */
   }
@@ -250,11 +253,11 @@ void mu_makers_free(mu_sched *s) {
 static void report_never_started(mu_sched *s, lua_State *L) {
   for (mu_link *l = s->makers.next; l != &s->makers; l = l->next) {
     mu_maker *m = mu_container(l, mu_maker, link);
-    if (m->pending == 0) continue;
+    size_t n = m->pending - m->reported;
+    if (n == 0) continue;
     lua_pushfstring(L, "muster: warning: %I task%s of the async function at %s %s never started\n",
-                    (LUAI_UACINT)m->pending, m->pending > 1 ? "s" : "", m->where,
-                    m->pending > 1 ? "were" : "was");
-    m->pending = 0;
+                    (LUAI_UACINT)n, n > 1 ? "s" : "", m->where, n > 1 ? "were" : "was");
+    m->reported = m->pending;
     say(s, L);
   }
 }

@@ -153,6 +153,7 @@ static int set_up(lua_State *L) {
   push_weak_table(root, "k"); /* names */
   lua_newtable(root);         /* traces */
   push_weak_table(root, "v"); /* unseen failures */
+  push_weak_table(root, "k"); /* held coroutines */
   lua_pushlightuserdata(L, s);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
   s->root = root;
@@ -180,6 +181,11 @@ static void kill_one(lua_State *L, mu_task *t, void *data) {
   mu_task_kill(data, t);
 }
 
+/* The host is gone, but scripts may still hold functions: time stands still, and nobody listens. */
+static double last_now(void *s) { return ((mu_sched *)s)->now; }
+
+static void no_report(void *s, const char *text, size_t length) { (void)s, (void)text, (void)length; }
+
 void mu_sched_free(mu_sched *s) {
   s->closed = true;
   mu_each_task(s->L, s, kill_one, s);
@@ -187,9 +193,15 @@ void mu_sched_free(mu_sched *s) {
   mu_heap_free(&s->timers);
   free(s->spare);
   free(s->free_slots);
+  s->hooks = (mu_hooks){last_now, no_report, s};
   lua_settop(s->root, MU_ROOT_SIZE);
-  lua_newtable(s->root); /* nothing is anchored any more */
-  lua_replace(s->root, MU_ROOT_ANCHORS);
+  for (uint32_t slot = 1; slot <= s->slots; slot++) { /* a new table might not be had */
+    lua_pushnil(s->root);
+    lua_rawseti(s->root, MU_ROOT_ANCHORS, slot);
+  }
+  s->slots = s->nfree = s->nspare = 0;
   lua_pushnil(s->L);
   lua_rawsetp(s->L, LUA_REGISTRYINDEX, &registry_key);
+  lua_pushnil(s->L);
+  lua_rawsetp(s->L, LUA_REGISTRYINDEX, s->root);
 }

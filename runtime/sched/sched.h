@@ -302,7 +302,8 @@ enum { /* the stack of root */
        MU_ROOT_NAMES,  /* task -> name; weak keys */
        MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
        MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
-       MU_ROOT_SIZE = MU_ROOT_UNSEEN
+       MU_ROOT_HELD,   /* coroutine -> true: of tasks, seen by the script; weak keys */
+  MU_ROOT_SIZE = MU_ROOT_HELD
 };
 
 struct mu_sched {
@@ -328,6 +329,7 @@ struct mu_sched {
   const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
   int starting_at;
   uint64_t names; /* given to tasks so far */
+  bool any_held; /* has any coroutine of a task been seen by the script? */
   bool closed;
 
   mu_spare *spare; /* finished coroutines */
@@ -419,6 +421,9 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L,
                 int budget); /* starts what it may; returns how many */
 
 void mu_joins_cancel_failed(mu_sched *s);
+
+/* Resumes a coroutine of the script's from L. As lua_resume, which is called in task.c only. */
+int mu_resume_inner(lua_State *L, lua_State *co, int nargs, int *nresults);
 
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */

@@ -203,9 +203,27 @@ static void ended(mu_sched *s, mu_task *t) {
   mu_scopes_abandon(s, t);
   finish(s, t, state);
   t->u.co = NULL;
-  if (t->run.flags & MU_HELD) mu_coroutine_drop(s, t->run.slot);
-  else mu_coroutine_release(s, co, t->run.slot);
+  if (t->run.flags & MU_HELD) {
+    lua_settop(co, 0); /* dead, to those who hold it */
+    mu_coroutine_drop(s, t->run.slot);
+  } else {
+    mu_coroutine_release(s, co, t->run.slot);
+  }
   t->run.slot = 0;
+}
+
+/* light userdata s, task -> */
+static int report(lua_State *L) {
+  mu_report_failed(L, lua_touserdata(L, 1), lua_touserdata(L, 2), 2);
+  return 0;
+}
+
+/* Reports the task on top of L, as far as memory allows. */
+static void report_safely(lua_State *L, mu_sched *s) {
+  lua_pushcfunction(L, report);
+  lua_pushlightuserdata(L, s);
+  lua_pushvalue(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 /* The coroutine of t died: a stray yield, or an error that `body` could not catch (its text is on top). Its variables
@@ -223,7 +241,7 @@ static void died(mu_sched *s, mu_task *t, lua_State *L) {
   mu_coroutine_drop(s, t->run.slot);
   t->u.co = NULL;
   t->run.slot = 0;
-  if (unseen) mu_report_failed(L, s, t, lua_gettop(L));
+  if (unseen) report_safely(L, s);
   lua_pop(L, 1);
 }
 
@@ -244,6 +262,10 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
     lua_pushliteral(s->from, "attempt to yield from outside a coroutine");
     died(s, t, s->from);
   }
+}
+
+int mu_resume_inner(lua_State *L, lua_State *co, int nargs, int *nresults) {
+  return lua_resume(co, L, nargs, nresults);
 }
 
 void mu_task_run(mu_sched *s, mu_task *t) { resume(s, t, 0); }
@@ -269,6 +291,12 @@ void mu_task_fail(mu_sched *s, mu_task *t) {
 
 void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
   mu_coroutine_reserve(s, L);
+  if (mu_unlikely(mu_task_ended(t))) { /* cancelled by a finalizer that the collector ran meanwhile */
+    if (t->run.slot) mu_unanchor(s, t->run.slot);
+    t->run.slot = 0;
+    lua_pop(L, 1);
+    return;
+  }
   int n = t->run.nargs + 1;
   uint32_t slot;
   lua_State *co = mu_coroutine_take(s, &slot);
@@ -283,6 +311,7 @@ void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
   lua_xmove(L, co, 1);
   lua_pushcfunction(co, mu_traceback);
   move_arguments(co, CO_BODY + 2, n);
+  s->beginning = NULL;
   resume(s, t, n + 2);
 }
 
@@ -291,7 +320,8 @@ void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
 void mu_task_kill(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
   mu_scopes_abandon(s, t);
-  mu_ops_abandon(s, t);
+  if (t->run.state == MU_WAITING) mu_ops_abandon(s, t);
+  else mu_ops_free(s, t); /* one has fired, and the others are cancelled */
   t->u.co = NULL;
   t->run.flags = (uint16_t)((t->run.flags & ~MU_PACKED) | MU_CANCEL | MU_NOERROR | MU_OBSERVED);
   if (t->run.state == MU_READY) mu_list_remove(&t->run.link);
