@@ -31,8 +31,7 @@ static int running(lua_State *L) {
 static int isyieldable(lua_State *L) {
   mu_sched *s = mu_self(L);
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  if (!is_task(co, s)) return call_original(L);
-  lua_pushboolean(L, 0);
+  lua_pushboolean(L, !is_task(co, s) && lua_isyieldable(co));
   return 1;
 }
 

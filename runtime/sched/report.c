@@ -212,6 +212,7 @@ struct mu_maker {
 
 mu_maker *mu_maker_new(lua_State *L, mu_sched *s, int function) {
   lua_Debug ar;
+  if (s->closed) return NULL;
   mu_maker *m = calloc(1, sizeof *m);
   if (!m) luaL_error(L, "not enough memory");
   lua_pushvalue(L, function);

@@ -177,7 +177,8 @@ void mu_task_daemon(mu_sched *s, mu_task *t);
 /* Calls fn for every started task that has not ended, its userdata on top of L. */
 void mu_each_task(lua_State *L, mu_sched *s, void (*fn)(lua_State *L, mu_task *t, void *data), void *data);
 
-/* Who made tasks that were never started? One record for each async function, the one at index function. */
+/* Who made tasks that were never started? One record for each async function, the one at index function; NULL once the
+** scheduler is closed. */
 mu_maker *mu_maker_new(lua_State *L, mu_sched *s, int function);
 void mu_maker_close(mu_maker *m); /* the async function was collected */
 
