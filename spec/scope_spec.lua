@@ -29,7 +29,9 @@ local function timed(name, body)
   end))
 end
 
-local function closing(fn) return setmetatable({}, {__close = fn}) end
+local function closing(fn)
+  return setmetatable({}, {__close = fn})
+end
 
 for name, scope in pairs {timeout = timeout, move_on_after = move_on_after} do
   describe(name, function()

@@ -73,8 +73,9 @@ static int resume(lua_State *L) {
   lua_xmove(L, co, n);
   int status = mu_resume_inner(L, co, n, &n);
   if (status != LUA_OK && status != LUA_YIELD) {
+    if (co != L) lua_xmove(co, L, 1); /* a coroutine may try to resume itself */
     lua_pushboolean(L, 0);
-    lua_xmove(co, L, 1);
+    lua_insert(L, -2);
     return 2;
   }
   if (!lua_checkstack(L, n + 1)) {
@@ -87,7 +88,8 @@ static int resume(lua_State *L) {
 }
 
 static int close(lua_State *L) {
-  if (is_alive_task(L, mu_self(L), check_coroutine(L))) return luaL_error(L, "cannot close the coroutine of a task");
+  if (is_alive_task(L, mu_self(L), check_coroutine(L)))
+    return luaL_error(L, "cannot close the coroutine of a task");
   return call_original(L);
 }
 

@@ -304,7 +304,7 @@ enum { /* the stack of root */
        MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
        MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
        MU_ROOT_HELD,   /* coroutine -> true: of tasks, seen by the script; weak keys */
-  MU_ROOT_SIZE = MU_ROOT_HELD
+       MU_ROOT_SIZE = MU_ROOT_HELD
 };
 
 struct mu_sched {
@@ -330,7 +330,7 @@ struct mu_sched {
   const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
   int starting_at;
   uint64_t names; /* given to tasks so far */
-  bool any_held; /* has any coroutine of a task been seen by the script? */
+  bool any_held;  /* has any coroutine of a task been seen by the script? */
   bool closed;
 
   mu_spare *spare; /* finished coroutines */
