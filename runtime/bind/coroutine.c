@@ -88,7 +88,8 @@ static int resume(lua_State *L) {
 }
 
 static int close(lua_State *L) {
-  if (is_alive_task(L, mu_self(L), check_coroutine(L)))
+  lua_State *co = check_coroutine(L);
+  if (co != L && is_alive_task(L, mu_self(L), co))
     return luaL_error(L, "cannot close the coroutine of a task");
   return call_original(L);
 }

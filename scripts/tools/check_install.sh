@@ -12,7 +12,7 @@ flags() { PKG_CONFIG_PATH=$top/lib/pkgconfig pkg-config --cflags --libs "$@" mus
 host() { # program, linker flags...: every host of spec/embed, built and run
   for source in spec/embed/*.c; do
     # shellcheck disable=SC2046 # flags are words
-    "$CC" -std=c11 -D_DEFAULT_SOURCE "$source" $(flags "$@") -lpthread -o "$top/host" || return 1
+    "$CC" -std=c11 -D_DEFAULT_SOURCE "$source" $(flags "$@") -lm -lpthread -o "$top/host" || return 1
     LD_LIBRARY_PATH=$top/lib "$top/host" || return 1
   done
 }
