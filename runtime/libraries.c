@@ -162,7 +162,7 @@ void mu_open_libraries(lua_State *L, muster *m, int sched) {
 /* Raises if it has been closed: then only the state is left. */
 static muster *host_of(lua_State *L) {
   muster *m = muster_of(L);
-  if (!m) luaL_error(L, "muster.host: the runtime is closed");
+  if (!m || !m->s) luaL_error(L, "muster.host: the runtime is closed");
   return m;
 }
 

@@ -337,6 +337,19 @@ describe("cancelling a task that awaits", function()
     assert.equal("cancelled", b:status())
   end))
 
+  it("lets go of a task that gathers it in turn, whichever is cancelled", virtual(function()
+    for first = 1, 2 do
+      local tasks = {}
+      tasks[1] = spawn(function() async.gather {tasks[2]} end)
+      tasks[2] = spawn(function() tasks[1]:await() end)
+      settle()
+      tasks[first]:cancel()
+      async.sleep(1)
+      assert.equal("cancelled", tasks[1]:status())
+      assert.equal("cancelled", tasks[2]:status())
+    end
+  end))
+
   it("through a circle of three ends them all", virtual(function()
     local tasks = {}
     for i = 1, 3 do

@@ -270,6 +270,28 @@ describe("the end of the program", function()
     assert.equal(9, (run "async.spawn(os.exit, 9, true) async.sleep(1e6)"))
   end)
 
+  it("by os.exit that closes the state closes every variable, none of which can wait any more", function()
+    local status, out, err = run [[
+      local function wait()
+        local _ <close> = setmetatable({}, {__close = function()
+          collectgarbage()
+          print("closed", pcall(async.shield, async.sleep, 1))
+        end})
+        async.sleep(1e6)
+      end
+      for _ = 1, 3 do async.spawn(wait) end
+      async.spawn(function()
+        local _ <close> = setmetatable({}, {__close = function() print "closed too" end})
+        os.exit(9, true)
+      end)
+      wait()
+    ]]
+    assert.equal("", err)
+    assert.equal(9, status)
+    assert.equal(4, count(out, "closed\tfalse"))
+    assert.equal(1, count(out, "closed too"))
+  end)
+
   it("survives finalizers that use the library when it is too late", function()
     local status, out = run [[
       local sem, channel, event, task = async.semaphore(1), async.channel(1), async.event(), async.spawn(async.sleep, 0)

@@ -176,7 +176,6 @@ static int barrier_wait(lua_State *L) {
     return 1;
   }
   if (!lua_isyieldable(L)) return luaL_error(L, "barrier:wait: cannot suspend here");
-  b->arrived = place;
   return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, &b->arrived, (lua_KContext)place,
                        barrier_passed);
 }

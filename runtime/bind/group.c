@@ -7,10 +7,10 @@ static void left_open(mu_sched *s, mu_scope *sc) {
   static const char text[] =
       "muster: warning: a group was left open when its task, or a group around it, ended; its "
       "tasks are cancelled; write: local g <close> = async.group()\n";
+  mu_container(sc, mu_join, scope)->open = false;
   if (s->closed) return;
   s->hooks.report(s->hooks.data, text, sizeof text - 1);
   mu_join *j = mu_container(sc, mu_join, scope);
-  j->open = false;
   mu_join_cancel(s, j);
 }
 
@@ -49,6 +49,7 @@ static int group_spawn(lua_State *L) {
 }
 
 static int group_cancel(lua_State *L) {
+  if (mu_self(L)->closed) return 0;
   mu_join_cancel(mu_self(L), check_group(L));
   return 0;
 }
@@ -122,6 +123,8 @@ static int group_close(lua_State *L) {
   if (s->closed || !j->scope.deadline.op.task) return 0;
   mu_task *t = mu_enter_shielded(L, s, "group:close");
   luaL_argcheck(L, t == j->scope.deadline.op.task, 1, "a group is closed by the task that made it");
+  luaL_argcheck(L, !t->scope->in_slab, 1,
+                "a group is not closed from inside a timeout or shield that began after it");
   return wait_for_all(L, s, t, j);
 }
 

@@ -185,6 +185,7 @@ static int join_close(lua_State *L) {
 }
 
 static int join_detach(lua_State *L) {
+  if (mu_self(L)->closed) return 0;
   mu_join_detach(mu_self(L), check_join(L));
   return 0;
 }
@@ -198,12 +199,13 @@ static int join_add(lua_State *L) {
   lua_settop(L, 2);
   bool open = j->open;
   if (open) mu_join_add(L, s, j, 1);
-  else mu_task_cancel(s, t);
+  else if (!s->closed) mu_task_cancel(s, t);
   lua_pushboolean(L, open);
   return 1;
 }
 
 static int join_seal(lua_State *L) {
+  if (mu_self(L)->closed) return 0;
   mu_join_seal(mu_self(L), check_join(L));
   return 0;
 }

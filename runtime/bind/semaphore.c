@@ -38,7 +38,7 @@ static int permit_close(lua_State *L) {
   permit *p = mu_check_object(L, 1);
   lua_Integer n = p->n;
   p->n = 0;
-  if (is_lock(p->of) && (!p->of->holder || p->turn != p->of->turn)) return 0; /* released by lock:release */
+  if (is_lock(p->of) && p->turn != p->of->turn) return 0; /* released by lock:release */
   if (n && !mu_semaphore_release(mu_self(L), p->of, n))
     return luaL_error(L, "%s: more released than acquired", p->of->what);
   return 0;

@@ -47,6 +47,7 @@ uint32_t mu_anchor(mu_sched *s, lua_State *L) {
 }
 
 void mu_unanchor(mu_sched *s, uint32_t slot) {
+  if (mu_unlikely(!s->free_slots)) return; /* the scheduler is closed */
   lua_pushnil(s->root);
   lua_rawseti(s->root, MU_ROOT_ANCHORS, slot);
   s->free_slots[s->nfree++] = slot;

@@ -37,7 +37,8 @@ int mu_channel_raise_closed(lua_State *L) {
 static void buffer_push(lua_State *L, mu_channel *c, int index, int value) {
   lua_getiuservalue(L, index, BUFFER);
   lua_pushvalue(L, value);
-  lua_rawseti(L, -2, 1 + (c->head + c->count++) % c->capacity);
+  lua_rawseti(L, -2, 1 + (c->head + c->count) % c->capacity);
+  c->count++;
 }
 
 /* Pushes the buffer and the oldest value in it. */

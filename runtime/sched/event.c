@@ -33,6 +33,7 @@ int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const m
   wait_op *op = mu_op_new(L, s, t, cls);
   op->queue = queue;
   op->count = count;
+  if (count) ++*count;
   mu_list_push(queue, &op->queued.link);
   return mu_park(L, s, ctx, k);
 }

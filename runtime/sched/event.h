@@ -6,7 +6,7 @@
 #include "sched/sched.h"
 
 /* Waits in the running task t, at the end of queue, until woken; cls is one of the classes below. count, which may be
-** NULL, is decremented if the wait is cancelled. The operand of return. */
+** NULL, is incremented, and decremented if the wait is cancelled. The operand of return. */
 int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls,
                   lua_Integer *count, lua_KContext ctx, lua_KFunction k);
 

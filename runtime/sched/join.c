@@ -176,7 +176,9 @@ static void start(mu_sched *s, mu_join *j, lua_State *L, uint32_t index) {
     c->mine = true;
     j->running++;
     if (s->seed) { /* by way of the queue, to be shuffled */
+      s->beginning = t;
       mu_task_start(L, s, t, -1);
+      s->beginning = NULL;
       lua_pop(L, 1);
       return;
     }
@@ -264,6 +266,10 @@ void mu_joins_cancel_failed(mu_sched *s) {
 static void make_room(lua_State *L, mu_join *j, int index, uint32_t size) {
   if (size <= j->queue_size) return;
   uint32_t *queue = lua_newuserdatauv(L, size * sizeof *queue, 0);
+  if (size <= j->queue_size) { /* a finalizer has made room meanwhile */
+    lua_pop(L, 1);
+    return;
+  }
   for (uint32_t i = 0; i < j->queue_count; i++) queue[i] = j->queue[(j->queue_head + i) % j->queue_size];
   j->queue = queue;
   j->queue_size = size;
@@ -342,15 +348,26 @@ static void wake_next(mu_sched *s, mu_op *op) {
   if (j->queue_count) fire_one(s, &j->takers);
 }
 
-static const mu_opclass wait_class = {
-    .name = "tasks to end", .size = sizeof(join_op), .cascades = true, .cancel = cancel_tasks};
+static bool joins(const mu_op *op, const mu_task *self, int *steps) {
+  const mu_join *j = ((const join_op *)op)->join;
+  for (const mu_link *l = j->children.next; l != &j->children && *steps > 0; l = l->next)
+    if (mu_waits_for(mu_container(l, child, sibling)->task, self, steps)) return true;
+  return false;
+}
+
+static const mu_opclass wait_class = {.name = "tasks to end",
+                                      .size = sizeof(join_op),
+                                      .cascades = true,
+                                      .cancel = cancel_tasks,
+                                      .waits_for = joins};
 static const mu_opclass watch_class = {
-    .name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel};
+    .name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .waits_for = joins};
 static const mu_opclass drain_class = {.name = "cancelled tasks to end",
                                        .size = sizeof(join_op),
                                        .firm = true,
                                        .commits = true,
-                                       .cancel = mu_queued_cancel};
+                                       .cancel = mu_queued_cancel,
+                                       .waits_for = joins};
 static const mu_opclass next_class = {
     .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
 static const mu_opclass limit_class = {

@@ -49,6 +49,14 @@ bool mu_queued_cancel(mu_sched *s, mu_op *op) {
   return true;
 }
 
+bool mu_waits_for(const mu_task *t, const mu_task *self, int *steps) {
+  if (t == self) return true;
+  if (t->run.state != MU_WAITING || (*steps)-- <= 0) return false;
+  for (const mu_op *op = t->ops; op; op = op->next)
+    if (op->cls->waits_for && op->cls->waits_for(op, self, steps)) return true;
+  return false;
+}
+
 /* Makes op the first of its task's ops, and cancels the others. */
 static void settle(mu_sched *s, mu_task *t, mu_op *op) {
   mu_op **at = &t->ops;

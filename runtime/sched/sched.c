@@ -188,11 +188,14 @@ static void no_report(void *s, const char *text, size_t length) { (void)s, (void
 
 void mu_sched_free(mu_sched *s) {
   s->closed = true;
+  s->current = NULL; /* os.exit comes from inside a task */
   mu_each_task(s->L, s, kill_one, s);
   mu_makers_free(s);
   mu_heap_free(&s->timers);
   free(s->spare);
   free(s->free_slots);
+  s->spare = NULL;
+  s->free_slots = NULL;
   s->hooks = (mu_hooks){last_now, no_report, s};
   lua_settop(s->root, MU_ROOT_SIZE);
   for (uint32_t slot = 1; slot <= s->slots; slot++) { /* a new table might not be had */

@@ -54,6 +54,8 @@ typedef struct {
   void (*revoke)(mu_sched *s, mu_op *op);
   /* What happens when it fires. NULL: its task wakes. */
   void (*fire)(mu_sched *s, mu_op *op);
+  /* Can it fire only after self has ended? Each task looked at costs a step. NULL: no. */
+  bool (*waits_for)(const mu_op *op, const mu_task *self, int *steps);
 } mu_opclass;
 
 struct mu_op {
@@ -82,6 +84,9 @@ void mu_fire(mu_sched *s, mu_op *op);
 
 /* Gives up the ops of a task that will not park after all, cancelling each. */
 void mu_ops_abandon(mu_sched *s, mu_task *t);
+
+/* Is t self, or does it wait, through other tasks, for the end of self? Looks at so many tasks at most. */
+bool mu_waits_for(const mu_task *t, const mu_task *self, int *steps);
 
 /* The usual cancel of a mu_queued: leaves its queue. */
 bool mu_queued_cancel(mu_sched *s, mu_op *op);

@@ -87,8 +87,9 @@ bool mu_scope_open(mu_sched *s, mu_scope *sc, mu_task *t) {
   return true;
 }
 
-/* Takes the innermost scope off its task. */
-static void pop_scope(mu_sched *s, mu_task *t, bool abandoned) {
+/* Takes the innermost scope off its task. abandoned: not by itself. gone: the task has ended, and with it the frame that
+** would have freed the scope. */
+static void pop_scope(mu_sched *s, mu_task *t, bool abandoned, bool gone) {
   mu_scope *sc = t->scope;
   uint32_t anchor = sc->anchor;
   t->scope = sc->outer;
@@ -97,20 +98,20 @@ static void pop_scope(mu_sched *s, mu_task *t, bool abandoned) {
   sc->error = sc->anchor = 0;
   sc->deadline.op.task = NULL;
   if (abandoned && sc->abandoned) sc->abandoned(s, sc);
-  if (abandoned && sc->in_slab) mu_slab_put(s->slab, sc, sizeof *sc);
+  if (gone && sc->in_slab) mu_slab_put(s->slab, sc, sizeof *sc);
   if (anchor) mu_unanchor(s, anchor);
 }
 
 void mu_scope_close(mu_sched *s, mu_scope *sc) {
   mu_task *t = sc->deadline.op.task;
   if (!t) return;
-  while (t->scope != sc) pop_scope(s, t, true);
-  pop_scope(s, t, false);
+  while (t->scope != sc) pop_scope(s, t, true, false);
+  pop_scope(s, t, false, false);
   mu_task_recheck(s, t);
 }
 
 void mu_scopes_abandon(mu_sched *s, mu_task *t) {
-  while (t->scope) pop_scope(s, t, true);
+  while (t->scope) pop_scope(s, t, true, true);
 }
 
 void mu_scope_cancel(mu_sched *s, mu_scope *sc) {

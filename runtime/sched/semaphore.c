@@ -43,6 +43,7 @@ bool mu_semaphore_release(mu_sched *s, mu_semaphore *m, lua_Integer k) {
   if (k > m->limit - m->free) return false;
   m->free += k;
   m->holder = 0;
+  m->turn = 0; /* no permit of before is good any more */
   if (!s->closed) hand_out(s, m);
   return true;
 }

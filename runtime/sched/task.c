@@ -317,11 +317,18 @@ void mu_task_begin(mu_sched *s, mu_task *t, lua_State *L) {
 
 /* ---- ends of other kinds ---- */
 
+/* One op has fired, and the others are cancelled; but what can be revoked may still be listed somewhere. */
+static void drop_fired(mu_sched *s, mu_task *t) {
+  mu_op *fired = mu_fired(t);
+  if (fired && fired->cls->revoke) fired->cls->cancel(s, fired);
+  mu_ops_free(s, t);
+}
+
 void mu_task_kill(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
   mu_scopes_abandon(s, t);
   if (t->run.state == MU_WAITING) mu_ops_abandon(s, t);
-  else mu_ops_free(s, t); /* one has fired, and the others are cancelled */
+  else drop_fired(s, t);
   t->u.co = NULL;
   t->run.flags = (uint16_t)((t->run.flags & ~MU_PACKED) | MU_CANCEL | MU_NOERROR | MU_OBSERVED);
   if (t->run.state == MU_READY) mu_list_remove(&t->run.link);
