@@ -39,7 +39,7 @@ function task:cancel(reason) end
 ---@return task.status
 function task:status() end
 
----Where a failed task raised; where a task that waits is; nil otherwise.
+---Where a failed task raised; where a task that has begun is; nil otherwise.
 ---@return string?
 function task:traceback() end
 
@@ -146,7 +146,6 @@ local group = {}
 
 ---Structured concurrency: `local g <close> = async.group()`. Leaving the scope waits for the tasks; an error in it, or
 ---in a task, cancels the others. Errors of tasks are raised as one error of kind "group".
----@async
 ---@param opts? {limit: integer}
 ---@return group
 function async.group(opts) end
@@ -292,7 +291,7 @@ local barrier = {}
 function async.barrier(n) end
 
 ---@async
----@return integer place from 1 to n; the last opens it, and it starts anew
+---@return integer place of arrival, from 1 to n; the last opens it, and it starts anew
 function barrier:wait() end
 
 ---@return integer

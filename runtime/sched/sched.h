@@ -201,7 +201,7 @@ int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k);
 /* The op that woke the running task, or NULL if it was cancelled. For a continuation, before mu_unpark. */
 static inline mu_op *mu_fired(mu_task *t) { return t->run.flags & MU_WOKEN ? t->ops : NULL; }
 
-/* The same without raising. */
+/* mu_unpark, see below, without raising. */
 void mu_unpark_quietly(mu_sched *s, mu_task *t);
 
 /* Where a waker pushes results for the parked task of op. Room for n values is made, or false. */
