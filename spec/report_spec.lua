@@ -274,12 +274,13 @@ describe("the end of the program", function()
     local status, out, err = run [[
       local function wait()
         local _ <close> = setmetatable({}, {__close = function()
+          async.tasks()
           collectgarbage()
           print("closed", pcall(async.shield, async.sleep, 1))
         end})
         async.sleep(1e6)
       end
-      for _ = 1, 3 do async.spawn(wait) end
+      for _ = 1, 30 do async.spawn(wait) end
       async.spawn(function()
         local _ <close> = setmetatable({}, {__close = function() print "closed too" end})
         os.exit(9, true)
@@ -288,7 +289,7 @@ describe("the end of the program", function()
     ]]
     assert.equal("", err)
     assert.equal(9, status)
-    assert.equal(4, count(out, "closed\tfalse"))
+    assert.equal(31, count(out, "closed\tfalse"))
     assert.equal(1, count(out, "closed too"))
   end)
 
