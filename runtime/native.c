@@ -59,7 +59,7 @@ void muster_wake(muster_op *op, int n) {
   s->external--;
   if (op->op.task->run.state !=
       MU_WAITING) /* before muster_await, which needs to know where the results begin */
-    op->data = (void *)(lua_KContext)(lua_gettop(op->op.task->u.co) - n);
+    op->data = (void *)(lua_KContext)(lua_gettop(op->op.L) - n);
   mu_fire(s, &op->op);
 }
 

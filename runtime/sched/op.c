@@ -39,7 +39,7 @@ void *mu_op_new(lua_State *L, mu_sched *s, mu_task *t, const mu_opclass *cls) {
     luaL_error(L, "not enough memory");
   }
   s->ops++;
-  *op = (mu_op){cls, t->ops, t};
+  *op = (mu_op){cls, t->ops, t, L, s->now};
   return t->ops = op;
 }
 
@@ -116,10 +116,7 @@ void mu_end_wait(lua_State *L, mu_sched *s, mu_task *t) {
   if (mu_unlikely(t->run.flags & MU_RAISE) && !committed) mu_task_raise(L, s, t);
 }
 
-lua_State *mu_landing(mu_op *op, int n) {
-  lua_State *co = op->task->u.co;
-  return lua_checkstack(co, n) ? co : NULL;
-}
+lua_State *mu_landing(mu_op *op, int n) { return lua_checkstack(op->L, n) ? op->L : NULL; }
 
 static int yielded(lua_State *L, int status, lua_KContext sched) {
   (void)status;

@@ -69,6 +69,7 @@ static int turns(lua_State *L) {
     if (mu_list_empty(&s->batch)) {
       mu_list_splice(&s->batch, &s->ready);
       s->turns++;
+      if (mu_unlikely(s->observer != NULL)) s->observer->turned(s->observer->data, s);
     }
     while (budget > 0 && !mu_list_empty(&s->batch)) budget -= run_next(s, L, budget);
   }

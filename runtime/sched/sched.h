@@ -62,6 +62,8 @@ struct mu_op {
   const mu_opclass *cls;
   mu_op *next;   /* of the ops that task waits for */
   mu_task *task; /* who waits */
+  lua_State *L;  /* where: the task's coroutine, or one inside it. What it waits for is pushed here */
+  double since;  /* when the turn began in which it was made */
 };
 
 /* An op in a first-in, first-out queue of waiters. */
@@ -286,6 +288,15 @@ void mu_error_text(lua_State *L);
 
 /* ---- the scheduler -------------------------------------------------------------------------------------------- */
 
+/* Who watches tasks run, for a trace or for statistics. Called on the loop's thread; must not call Lua. */
+typedef struct {
+  void (*resumed)(void *data, mu_task *t); /* it is about to run; t->ops is what it waited for */
+  void (*suspended)(void *data,
+                    mu_task *t); /* it has run: MU_RUNNING if it ended, else t->ops tells what it waits for */
+  void (*turned)(void *data, mu_sched *s); /* a turn begins: s->batch is what it will run */
+  void *data;
+} mu_observer;
+
 /* What the scheduler asks of its host. */
 typedef struct {
   double (*now)(void *data); /* monotonic seconds */
@@ -323,8 +334,9 @@ struct mu_sched {
   bool interrupting;
   mu_link failed_joins; /* to be cancelled as soon as the end of a task is told to all */
   bool cancelling_joins;
-  mu_task *current; /* the running task */
-  lua_State *from;  /* the state that runs the loop */
+  mu_task *current;            /* the running task */
+  const mu_observer *observer; /* or NULL */
+  lua_State *from;             /* the state that runs the loop */
   mu_heap timers;
   double now;            /* when the present turn began */
   double cleanup_limit;  /* seconds, or 0 */

@@ -251,8 +251,10 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
   mu_set_state(t, MU_RUNNING);
   s->current = t;
   s->resumes++;
+  if (mu_unlikely(s->observer != NULL)) s->observer->resumed(s->observer->data, t);
   int status = lua_resume(co, s->from, nargs, &n);
   s->current = NULL;
+  if (mu_unlikely(s->observer != NULL)) s->observer->suspended(s->observer->data, t);
   if (status == LUA_OK) {
     ended(s, t);
   } else if (mu_unlikely(status != LUA_YIELD)) {
