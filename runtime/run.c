@@ -6,7 +6,7 @@ enum { BUDGET = 1024 }; /* resumes between two looks at I/O */
 static bool tasks_left(const muster *m) { return m->s->alive > m->s->daemons; }
 
 /* Runs what is due; true if more is ready. */
-static bool step(muster *m) { return mu_sched_step(m->s, m->L, mu_loop_now(&m->loop), BUDGET); }
+static bool step(muster *m) { return mu_sched_step(m->s, mu_loop_now(&m->loop), BUDGET); }
 
 static void poll(muster *m, bool wait) {
   mu_loop_poll(&m->loop, wait, mu_sched_next(m->s), m->s->external > 0);
@@ -147,7 +147,8 @@ void muster_interrupt(muster *m, muster_task *t) {
   atomic_store(&m->interrupt, t);
   atomic_store(&m->interrupted, true);
   mu_task *current = m->s && pthread_equal(m->thread, pthread_self()) ? m->s->current : NULL;
-  if (current && current->u.co)
-    lua_sethook(current->u.co, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  lua_State *running = !current ? NULL : m->s->inner ? m->s->inner : current->u.co;
+  if (running)
+    lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
   mu_loop_wake(&m->loop);
 }

@@ -35,16 +35,24 @@ static int isyieldable(lua_State *L) {
   return 1;
 }
 
+/* Has the coroutine L, inside a task, an open scope? Yielding would leave it in force for others. */
+static bool in_scope(lua_State *L, const mu_sched *s) {
+  return s->current && s->current->scope && s->current->scope->L == L;
+}
+
 /* A task has no resumer to yield to. */
 static int yield(lua_State *L) {
   mu_sched *s = mu_self(L);
+  if (mu_unlikely(in_scope(L, s) && lua_isyieldable(L) && !is_task(L, s)))
+    return luaL_error(
+        L, "yield: a coroutine does not yield out of a timeout, shield or group that it has begun");
   if (is_task(L, s)) return luaL_error(L, "attempt to yield from outside a coroutine");
   return lua_yield(L, lua_gettop(L));
 }
 
-/* Is the coroutine at index 1 that of a task which has not ended? */
-static bool is_alive_task(lua_State *L, mu_sched *s, lua_State *co) {
-  if (!s->any_held || s->closed || (lua_status(co) == LUA_OK && lua_gettop(co) == 0)) return false;
+/* Is the coroutine at index 1 that of a suspended task? One that runs, or has ended, is like any other. */
+static bool is_suspended_task(lua_State *L, mu_sched *s, lua_State *co) {
+  if (!s->any_held || s->closed || lua_status(co) != LUA_YIELD) return false;
   mu_push_root(s, L, MU_ROOT_HELD);
   lua_pushvalue(L, 1);
   bool held = lua_rawget(L, -2) != LUA_TNIL;
@@ -58,40 +66,48 @@ static lua_State *check_coroutine(lua_State *L) {
   return co;
 }
 
-static int refused(lua_State *L, const char *message) {
-  lua_pushboolean(L, 0);
-  lua_pushstring(L, message);
-  return 2;
-}
-
 /* resume(co, ...) -> true, what it yields or returns; false, error */
 static int resume(lua_State *L) {
-  lua_State *co = check_coroutine(L);
-  int n = lua_gettop(L) - 1;
-  if (is_alive_task(L, mu_self(L), co)) return refused(L, "cannot resume the coroutine of a task");
-  if (!lua_checkstack(co, n)) return refused(L, "too many arguments to resume");
-  lua_xmove(L, co, n);
-  int status = mu_resume_inner(L, co, n, &n);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    if (co != L) lua_xmove(co, L, 1); /* a coroutine may try to resume itself */
+  mu_sched *s = mu_self(L);
+  if (is_suspended_task(L, s, check_coroutine(L))) {
     lua_pushboolean(L, 0);
-    lua_insert(L, -2);
+    lua_pushliteral(L, "cannot resume the coroutine of a task");
     return 2;
   }
-  if (!lua_checkstack(L, n + 1)) {
-    lua_pop(co, n);
-    return refused(L, "too many results to resume");
-  }
-  lua_pushboolean(L, 1);
-  lua_xmove(co, L, n);
-  return n + 1;
+  return mu_coroutine_resume(L, s, false);
+}
+
+/* Upvalue 2: the coroutine. */
+static int wrapped(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  return mu_coroutine_resume(L, mu_self(L), true);
+}
+
+/* wrap(fn) -> a function that resumes a coroutine of fn, and raises its error */
+static int wrap(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, wrapped, 2);
+  return 1;
+}
+
+/* To all others, a coroutine that awaits has not yielded. */
+static int status(lua_State *L) {
+  lua_State *co = check_coroutine(L);
+  if (!mu_awaiting_task(mu_self(L), co)) return call_original(L);
+  lua_pushliteral(L, "normal");
+  return 1;
 }
 
 static int close(lua_State *L) {
+  mu_sched *s = mu_self(L);
   lua_State *co = check_coroutine(L);
-  if (co != L && is_alive_task(L, mu_self(L), co))
-    return luaL_error(L, "cannot close the coroutine of a task");
-  return call_original(L);
+  if (is_suspended_task(L, s, co)) return luaL_error(L, "cannot close the coroutine of a task");
+  return mu_awaiting_task(s, co) ? mu_coroutine_close(L, s, co) : call_original(L);
 }
 
 static void replace(lua_State *L, int s, const char *name, lua_CFunction f) {
@@ -111,6 +127,8 @@ void mu_unbind_coroutine(lua_State *L) {
   if (lua_getglobal(L, LUA_COLIBNAME) == LUA_TTABLE) {
     put_back(L, "running", running);
     put_back(L, "resume", resume);
+    put_back(L, "wrap", wrap);
+    put_back(L, "status", status);
     put_back(L, "close", close);
     put_back(L, "isyieldable", isyieldable);
     put_back(L, "yield", yield);
@@ -122,6 +140,8 @@ void mu_bind_coroutine(lua_State *L, int s) {
   if (lua_getglobal(L, LUA_COLIBNAME) == LUA_TTABLE) {
     replace(L, s, "running", running);
     replace(L, s, "resume", resume);
+    replace(L, s, "wrap", wrap);
+    replace(L, s, "status", status);
     replace(L, s, "close", close);
     replace(L, s, "isyieldable", isyieldable);
     replace(L, s, "yield", yield);

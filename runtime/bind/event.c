@@ -115,7 +115,7 @@ static int condition_wait(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_task *t = mu_enter(L, s, "condition:wait");
   condition *c = check_held(L, s, "wait");
-  if (!lua_isyieldable(L)) return luaL_error(L, "condition:wait: cannot suspend here");
+  mu_check_wait(L, s, "condition:wait");
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)c->lock->turn); /* the permit stays good */
   mu_semaphore_release(s, c->lock, 1);
@@ -175,7 +175,7 @@ static int barrier_wait(lua_State *L) {
     lua_pushinteger(L, place);
     return 1;
   }
-  if (!lua_isyieldable(L)) return luaL_error(L, "barrier:wait: cannot suspend here");
+  mu_check_wait(L, s, "barrier:wait");
   return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, &b->arrived, (lua_KContext)place,
                        barrier_passed);
 }

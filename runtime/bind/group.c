@@ -26,7 +26,7 @@ static int group(lua_State *L) {
   j->scope.abandoned = left_open;
   lua_pushvalue(L, -1);
   j->scope.anchor = mu_anchor(s, L);
-  mu_scope_open(s, &j->scope, t); /* has no deadline, so cannot fail */
+  mu_scope_open(L, s, &j->scope, t); /* has no deadline, so cannot fail */
   return 1;
 }
 

@@ -75,8 +75,7 @@ static int gather(lua_State *L) {
   uint32_t limit = list ? mu_check_limit(L, 2) : UINT32_MAX;
   luaL_argcheck(L, !list || lua_isnoneornil(L, 3), 3, "a list is followed by at most an options table");
   uint32_t n = list ? push_tasks(L, s, "gather", 1) : push_arguments(L, s, "gather");
-  if (!lua_isyieldable(L))
-    return luaL_error(L, "gather: cannot suspend here: a C function such as table.sort calls it");
+  mu_check_wait(L, s, "gather");
   mu_join *j = mu_join_new(L, s, n, limit, MU_JOIN_VALUES | MU_JOIN_FAIL_FAST | MU_JOIN_ANSWERS, false);
   lua_insert(L, 1);
   lua_settop(L, 1);

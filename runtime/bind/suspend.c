@@ -25,9 +25,22 @@ static bool cancel(mu_sched *s, mu_op *op) {
   return true;
 }
 
+/* The coroutine that waits has been closed: what its function returned is called here. */
+static void abandoned(lua_State *L, mu_op *op) {
+  luaL_checkstack(L, 3, NULL);
+  lua_pushvalue(op->L, 1);
+  if (op->L != L) lua_xmove(op->L, L, 1);
+  if (lua_getiuservalue(L, -1, CANCEL) != LUA_TNIL) lua_call(L, 0, 0);
+  else lua_pop(L, 1);
+  lua_pop(L, 1);
+}
+
 /* A result, such as an open file, is not thrown away because a cancellation came in the same turn. */
-static const mu_opclass suspend_class = {
-    .name = "a callback", .size = sizeof(suspend_op), .commits = true, .cancel = cancel};
+static const mu_opclass suspend_class = {.name = "a callback",
+                                         .size = sizeof(suspend_op),
+                                         .commits = true,
+                                         .cancel = cancel,
+                                         .abandoned = abandoned};
 
 /* Stack: values. */
 static void wake(lua_State *L, mu_sched *s, suspend_op *op, int n) {
@@ -102,8 +115,7 @@ static int suspend(lua_State *L) {
   mu_sched *s = mu_self(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   mu_task *t = mu_enter(L, s, "suspend");
-  if (!lua_isyieldable(L))
-    return luaL_error(L, "suspend: cannot wait here: a C function such as table.sort calls it");
+  mu_check_wait(L, s, "suspend");
   lua_settop(L, 1);
   handle *h = lua_newuserdatauv(L, sizeof *h, 2);
   *h = (handle){0};

@@ -51,8 +51,7 @@ static int awaited(lua_State *L, int status, lua_KContext protect) {
 int mu_await(lua_State *L, mu_sched *s, mu_task *self, mu_task *t, bool protect) {
   if (mu_task_ended(t)) return push_end(L, t, protect);
   if (t == self) return luaL_error(L, "await: a task cannot await itself");
-  if (!lua_isyieldable(L))
-    return luaL_error(L, "await: cannot wait here: a C function such as table.sort calls it");
+  if (self->u.co != L || !lua_isyieldable(L)) mu_check_wait(L, s, "await");
   if (t->run.state == MU_CREATED) mu_task_start(L, s, t, 1);
   await_op *op = mu_op_new(L, s, self, &await_class);
   op->task = t;

@@ -199,6 +199,10 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget) {
     uint32_t index = j->next++;
     lua_rawgeti(L, at, index);
     start(s, j, L, index);
+    if (mu_unlikely(s->starting != j)) { /* it was pinned meanwhile, and the join was handed over */
+      lua_settop(L, at - 1);
+      return started + 1;
+    }
   }
   s->starting = NULL;
   mu_joins_cancel_failed(s); /* this one may have found a task that had failed before */
@@ -206,6 +210,14 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L, int budget) {
   if (may_start(j) && mu_list_empty(&r->link))
     mu_list_push_front(&s->batch, &r->link); /* the budget is spent */
   return started ? started : 1;
+}
+
+void mu_join_hand_over(mu_sched *s) {
+  mu_join *j = (mu_join *)s->starting;
+  if (!j) return;
+  s->starting = NULL;
+  if (may_start(j) && mu_list_empty(&j->run.link)) mu_list_push_front(&s->batch, &j->run.link);
+  mu_joins_cancel_failed(s);
 }
 
 /* ---- cancelling ---- */

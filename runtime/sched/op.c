@@ -20,19 +20,29 @@ void mu_ops_free(mu_sched *s, mu_task *t) {
   }
 }
 
+static void forget_place(mu_sched *s, mu_task *t) {
+  mu_pin_forget(s, t);
+  t->run.flags &= (uint16_t)~MU_NESTED;
+}
+
 void mu_ops_abandon(mu_sched *s, mu_task *t) {
   for (mu_op *op = t->ops; op; op = op->next) {
     if (op->cls->cascades) mu_queued_cancel(s, op); /* what it waits for goes on */
     else op->cls->cancel(s, op);
   }
   mu_ops_free(s, t);
+  forget_place(s, t);
+}
+
+/* L is a coroutine inside the task t, or cannot yield. */
+static void prepare(lua_State *L, mu_sched *s, mu_task *t, const char *what) {
+  mu_check_wait(L, s, what);
+  if (mu_can_yield(L, s)) mu_await_prepare(L, s, t);
+  else mu_pin_prepare(L, s, t);
 }
 
 void *mu_op_new(lua_State *L, mu_sched *s, mu_task *t, const mu_opclass *cls) {
-  if (mu_unlikely(!lua_isyieldable(L)))
-    luaL_error(L,
-               "cannot wait for %s here: a C function such as table.sort is between the task and this call",
-               cls->name);
+  if (mu_unlikely(t->u.co != L || !lua_isyieldable(L))) prepare(L, s, t, cls->name);
   mu_op *op = mu_slab_get(s->slab, cls->size);
   if (mu_unlikely(!op)) {
     mu_ops_abandon(s, t);
@@ -92,15 +102,29 @@ void mu_fire(mu_sched *s, mu_op *op) {
 
 void mu_refuse(lua_State *L, mu_sched *s, const char *what) {
   if (s->closed) luaL_error(L, "%s: the runtime is closed", what);
-  if (!s->current) luaL_error(L, "%s: must be called from inside a task", what);
-  luaL_error(L, "%s: cannot be called inside a coroutine that the script made itself", what);
+  luaL_error(L, "%s: must be called from inside a task", what);
+}
+
+/* L cannot yield to the scheduler, at least not directly. */
+static int park_elsewhere(lua_State *L, mu_sched *s, mu_task *t, lua_KContext ctx, lua_KFunction k) {
+  if (t->run.flags & MU_NESTED) {
+    t->run.flags &= (uint16_t)~MU_NESTED;
+    mu_await_begins(s, L, t);
+    return lua_yieldk(L, 0, ctx, k);
+  }
+  mu_pin(s);
+  return k(L, LUA_YIELD, ctx);
 }
 
 int mu_park(lua_State *L, mu_sched *s, lua_KContext ctx, lua_KFunction k) {
   mu_task *t = s->current;
-  if (mu_unlikely(t->run.flags & MU_WOKEN)) return k(L, LUA_OK, ctx);
+  if (mu_unlikely(t->run.flags & MU_WOKEN)) {
+    forget_place(s, t);
+    return k(L, LUA_OK, ctx);
+  }
   mu_set_state(t, MU_WAITING);
   if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_interrupt(s, t); /* cancelled since it entered */
+  if (mu_unlikely(t->run.flags & (MU_PIN | MU_NESTED))) return park_elsewhere(L, s, t, ctx, k);
   return lua_yieldk(L, 0, ctx, k);
 }
 
@@ -126,9 +150,11 @@ static int yielded(lua_State *L, int status, lua_KContext sched) {
 
 int mu_yield(lua_State *L, mu_sched *s) {
   mu_task *t = s->current;
-  if (!lua_isyieldable(L)) luaL_error(L, "cannot yield here: a C function is between the task and this call");
+  if (mu_unlikely(t->u.co != L || !lua_isyieldable(L))) prepare(L, s, t, "yield");
   mu_set_state(t, MU_READY);
   mu_ready(s, &t->run);
+  if (mu_unlikely(t->run.flags & (MU_PIN | MU_NESTED)))
+    return park_elsewhere(L, s, t, (lua_KContext)s, yielded);
   return lua_yieldk(L, 0, (lua_KContext)s, yielded);
 }
 
@@ -149,6 +175,31 @@ static void revoke(mu_sched *s, mu_task *t) {
   if (!fired || !fired->cls->revoke) return;
   fired->cls->revoke(s, fired);
   t->run.flags &= (uint16_t)~MU_WOKEN;
+}
+
+/* Whatever it waits for, t does not wait for it any more. */
+static void end_wait_now(mu_sched *s, mu_task *t) {
+  for (mu_op *op = t->ops; op; op = op->next) {
+    bool stopped = op->cls->cancel(s, op);
+    if (t->run.state != MU_WAITING) return; /* it fired meanwhile */
+    if (!stopped) mu_queued_cancel(s, op);  /* what it waits for is cancelled, and ends alone */
+  }
+  mu_set_state(t, MU_READY);
+  mu_ready(s, &t->run);
+}
+
+void mu_task_let_go(lua_State *L, mu_sched *s, mu_task *t) {
+  for (mu_op *op = t->ops; op; op = op->next)
+    if (op->cls->firm && t->run.state == MU_WAITING)
+      luaL_error(L, "cannot close a coroutine that waits for %s", op->cls->name);
+  if (t->run.state == MU_READY) {
+    revoke(s, t);
+  } else {
+    end_wait_now(s, t);
+    for (mu_op *op = t->ops; op; op = op->next)
+      if (op->cls->abandoned) op->cls->abandoned(L, op);
+  }
+  mu_unpark_quietly(s, t);
 }
 
 /* Cancelling an op may cancel another task, whose op may cancel a third: they queue here instead of recursing. */

@@ -62,25 +62,27 @@ static int run_next(mu_sched *s, lua_State *L, int budget) {
   return 1;
 }
 
-/* light userdata s, budget -> */
+/* light userdata s -> */
 static int turns(lua_State *L) {
   mu_sched *s = lua_touserdata(L, 1);
-  for (int budget = (int)lua_tointeger(L, 2); budget > 0 && mu_sched_ready(s);) {
+  while (s->budget > 0 && mu_sched_ready(s)) {
     if (mu_list_empty(&s->batch)) {
       mu_list_splice(&s->batch, &s->ready);
       s->turns++;
       if (mu_unlikely(s->observer != NULL)) s->observer->turned(s->observer->data, s);
     }
-    while (budget > 0 && !mu_list_empty(&s->batch)) budget -= run_next(s, L, budget);
+    while (s->budget > 0 && !mu_list_empty(&s->batch)) {
+      int cost = run_next(s, L, s->budget);
+      s->budget -= cost; /* not before: another fiber may have spent some meanwhile */
+    }
   }
   return 0;
 }
 
-static void protected_turns(mu_sched *s, lua_State *L, int budget) {
+void mu_turns(mu_sched *s, lua_State *L) {
   lua_pushcfunction(L, turns);
   lua_pushlightuserdata(L, s);
-  lua_pushinteger(L, budget);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
   lua_pop(L, 1); /* "not enough memory" */
   mu_task *t = s->beginning;
   s->beginning = NULL;
@@ -88,12 +90,14 @@ static void protected_turns(mu_sched *s, lua_State *L, int budget) {
   if (t) mu_task_fail(s, t);
 }
 
-bool mu_sched_step(mu_sched *s, lua_State *from, double now, int budget) {
-  s->from = from;
+bool mu_sched_step(mu_sched *s, double now, int budget) {
   s->now = now;
   mu_timers_fire(s, now);
-  if (now >= s->trim_at) mu_coroutines_trim(s, now);
-  if (mu_sched_ready(s) && lua_checkstack(from, 8)) protected_turns(s, from, budget);
+  if (now >= s->trim_at) {
+    mu_coroutines_trim(s, now);
+    mu_fibers_trim(s);
+  }
+  if (mu_sched_ready(s)) mu_fibers_run(s, budget);
   return mu_sched_ready(s);
 }
 
@@ -111,7 +115,8 @@ static mu_task *task_of_slot(lua_State *L, mu_sched *s, uint32_t slot) {
   mu_task of = {.u.co = co};
   mu_task_push(L, s, &of);
   lua_replace(L, -2);
-  return lua_touserdata(L, -1);
+  mu_task *t = mu_totask(L, s, -1);
+  return t && t->u.co == co ? t : NULL; /* one that is being killed has let go of it */
 }
 
 void mu_each_task(lua_State *L, mu_sched *s, void (*fn)(lua_State *L, mu_task *t, void *data), void *data) {
@@ -155,9 +160,12 @@ static int set_up(lua_State *L) {
   lua_newtable(root);         /* traces */
   push_weak_table(root, "v"); /* unseen failures */
   push_weak_table(root, "k"); /* held coroutines */
+  lua_newtable(root);         /* pinned tasks */
+  lua_newtable(root);         /* coroutines that await */
   lua_pushlightuserdata(L, s);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
   s->root = root;
+  mu_fibers_init(s, L);
   return 0;
 }
 
@@ -191,6 +199,7 @@ void mu_sched_free(mu_sched *s) {
   s->closed = true;
   s->current = NULL; /* os.exit comes from inside a task */
   mu_each_task(s->L, s, kill_one, s);
+  mu_fibers_free(s);
   mu_makers_free(s);
   mu_heap_free(&s->timers);
   free(s->spare);
@@ -204,6 +213,7 @@ void mu_sched_free(mu_sched *s) {
     lua_rawseti(s->root, MU_ROOT_ANCHORS, slot);
   }
   s->slots = s->nfree = s->nspare = 0;
+  s->awaiting = 0;
   lua_pushnil(s->L);
   lua_rawsetp(s->L, LUA_REGISTRYINDEX, &registry_key);
   lua_pushnil(s->L);

@@ -26,6 +26,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/slab.h"
+#include "base/stack.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -37,6 +38,7 @@ typedef struct mu_task mu_task;
 typedef struct mu_op mu_op;
 typedef struct mu_scope mu_scope;
 typedef struct mu_maker mu_maker;
+typedef struct mu_fiber mu_fiber;
 
 /* ---- ops ------------------------------------------------------------------------------------------------------ */
 
@@ -56,6 +58,9 @@ typedef struct {
   void (*fire)(mu_sched *s, mu_op *op);
   /* Can it fire only after self has ended? Each task looked at costs a step. NULL: no. */
   bool (*waits_for)(const mu_op *op, const mu_task *self, int *steps);
+  /* Called in a running task, L, after the cancel, if the coroutine that waits is closed: its continuation will not run.
+  ** May run Lua. NULL: nothing to do. */
+  void (*abandoned)(lua_State *L, mu_op *op);
 } mu_opclass;
 
 struct mu_op {
@@ -113,7 +118,9 @@ enum {                   /* flags of a runnable */
        MU_HELD = 128,    /* the script has seen its coroutine, which is therefore not reused */
        MU_PACKED = 256,  /* its end is a table: several results, or an error with its traceback */
        MU_NOERROR = 512, /* cancelled; the error is made when somebody wants it */
-       MU_TRACED = 1024  /* a traceback of an error in it is kept */
+       MU_TRACED = 1024, /* a traceback of an error in it is kept */
+       MU_PIN = 2048,    /* it is about to wait, or waits, on a C stack of its own */
+       MU_NESTED = 4096  /* it is about to wait inside a coroutine of the script's */
 };
 
 /* What the ready queue holds: a task, or a join that is to start its next tasks. */
@@ -216,6 +223,7 @@ lua_State *mu_landing(mu_op *op, int n);
 struct mu_scope {
   mu_timer deadline; /* its op.task is the task whose scope it is; NULL while it is closed */
   mu_scope *outer;
+  lua_State *L;   /* opened here: the task's coroutine, or one inside it */
   double seconds; /* to live, or negative */
   bool cancelled;
   bool shield;     /* no cancellation from further out gets in */
@@ -229,14 +237,17 @@ struct mu_scope {
 /* Prepares a scope that is to be cancelled after seconds (< 0: never). */
 void mu_scope_init(mu_scope *sc, double seconds, bool shield);
 
-/* Opens it in the running task. False: out of memory, and nothing changed. */
-bool mu_scope_open(mu_sched *s, mu_scope *sc, mu_task *t);
+/* Opens it in the running task t, where L runs. False: out of memory, and nothing changed. */
+bool mu_scope_open(lua_State *L, mu_sched *s, mu_scope *sc, mu_task *t);
 
 /* Closes it, and what was left open inside it. Harmless if it is closed. */
 void mu_scope_close(mu_sched *s, mu_scope *sc);
 
 /* Closes all scopes that t has left open. */
 void mu_scopes_abandon(mu_sched *s, mu_task *t);
+
+/* Closes what t has left open in co, a coroutine inside it that is over. */
+void mu_scopes_abandon_in(mu_sched *s, mu_task *t, const lua_State *co);
 
 /* Cancels what runs inside. Harmless if it is closed. */
 void mu_scope_cancel(mu_sched *s, mu_scope *sc);
@@ -315,12 +326,14 @@ enum { MU_CO_RESULT = 4 };
 enum { /* the stack of root */
        MU_ROOT_ANCHORS = 1,
        MU_ROOT_TASK_META,
-       MU_ROOT_BODY,   /* what every coroutine runs */
-       MU_ROOT_NAMES,  /* task -> name; weak keys */
-       MU_ROOT_TRACES, /* light task -> {error, traceback}, of running tasks */
-       MU_ROOT_UNSEEN, /* 1, 2, … -> failed task that nobody had observed; weak values */
-       MU_ROOT_HELD,   /* coroutine -> true: of tasks, seen by the script; weak keys */
-       MU_ROOT_SIZE = MU_ROOT_HELD
+       MU_ROOT_BODY,     /* what every coroutine runs */
+       MU_ROOT_NAMES,    /* task -> name; weak keys */
+       MU_ROOT_TRACES,   /* light task -> {error, traceback}, of running tasks */
+       MU_ROOT_UNSEEN,   /* 1, 2, … -> failed task that nobody had observed; weak values */
+       MU_ROOT_HELD,     /* coroutine -> true: of tasks, seen by the script; weak keys */
+       MU_ROOT_PINNED,   /* light task -> light fiber whose C stack it keeps */
+       MU_ROOT_AWAITING, /* light coroutine of the script's, in a task -> true while it awaits */
+       MU_ROOT_SIZE = MU_ROOT_AWAITING
 };
 
 struct mu_sched {
@@ -336,7 +349,10 @@ struct mu_sched {
   bool cancelling_joins;
   mu_task *current;            /* the running task */
   const mu_observer *observer; /* or NULL */
-  lua_State *from;             /* the state that runs the loop */
+  lua_State *inner; /* the coroutine inside it that runs, resumed by way of this library; or NULL */
+  bool blocked;     /* something between the task and inner cannot yield */
+  size_t awaiting;  /* coroutines inside tasks that await */
+  lua_State *from;  /* whose function is the running turn */
   mu_heap timers;
   double now;            /* when the present turn began */
   double cleanup_limit;  /* seconds, or 0 */
@@ -362,7 +378,14 @@ struct mu_sched {
 
   size_t alive, daemons; /* started and not ended; of these, daemons */
   size_t external;       /* parked ops that something outside will fire */
-  size_t ops;            /* allocated */
+
+  mu_stack host;   /* the stack that mu_sched_step was called on */
+  mu_fiber *fiber; /* whose stack we are on; NULL: the host's */
+  mu_link idle;    /* fibers, most recent first */
+  uint32_t fibers, idle_fibers, least_idle, fiber_limit;
+  int budget; /* of resumes in this step */
+
+  size_t ops; /* allocated */
   size_t peak, coroutines;
   uint64_t turns, resumes, tasks, unhandled;
 };
@@ -374,7 +397,7 @@ bool mu_sched_init(mu_sched *s, lua_State *L, const mu_hooks *hooks);
 void mu_sched_free(mu_sched *s);
 
 /* Fires due timers, then runs turns until nothing is ready or the budget of resumes is spent. True: more is ready. */
-bool mu_sched_step(mu_sched *s, lua_State *from, double now, int budget);
+bool mu_sched_step(mu_sched *s, double now, int budget);
 
 /* When the next timer is due; negative if none. */
 double mu_sched_next(const mu_sched *s);
@@ -394,21 +417,20 @@ static inline bool mu_sched_ready(const mu_sched *s) {
 
 /* ---- suspending: the short ways, for every call ----------------------------------------------------------------- */
 
-void mu_refuse(lua_State *L, mu_sched *s,
-               const char *what); /* raises, naming why nothing can be awaited here */
+void mu_refuse(lua_State *L, mu_sched *s, const char *what); /* raises: no task runs */
 void mu_end_wait(lua_State *L, mu_sched *s,
                  mu_task *t); /* mu_unpark for a task that waited or is cancelled */
 void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t); /* raises the error of the scope in force */
 
-/* The running task, for clean-up, which goes on in a cancelled task. Raises if nothing can be awaited here. */
+/* The running task, for clean-up, which goes on in a cancelled task. Raises if there is none. */
 static inline mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
   mu_task *t = s->current;
-  if (mu_unlikely(!t || t->u.co != L)) mu_refuse(L, s, what);
+  if (mu_unlikely(!t)) mu_refuse(L, s, what);
   return t;
 }
 
-/* The running task. Raises if there is none, if what runs is a coroutine inside it, or if it is cancelled. Every
-** suspending call begins with this. what is its name. */
+/* The running task. Raises if there is none, or if it is cancelled. Every suspending call begins with this. what is its
+** name. */
 static inline mu_task *mu_enter(lua_State *L, mu_sched *s, const char *what) {
   mu_task *t = mu_enter_shielded(L, s, what);
   if (mu_unlikely(t->run.flags & MU_RAISE)) mu_task_raise(L, s, t);
@@ -439,9 +461,42 @@ int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L,
                 int budget); /* starts what it may; returns how many */
 
 void mu_joins_cancel_failed(mu_sched *s);
+void mu_join_hand_over(mu_sched *s); /* the fiber that is starting tasks is being left */
 
 /* Resumes a coroutine of the script's from L. As lua_resume, which is called in task.c only. */
-int mu_resume_inner(lua_State *L, lua_State *co, int nargs, int *nresults);
+int mu_resume_inner(lua_State *L, mu_sched *s, lua_State *co, int nargs, int *nresults);
+
+/* Coroutines of the script's (coroutine.c). mu_coroutine_resume: coroutine at index 1, arguments -> as coroutine.resume,
+** or as a wrapped one; the operand of return. mu_coroutine_close: of one that awaits. */
+lua_State *mu_inner(lua_State *co); /* the one that co waits for in a call of resume; or NULL */
+mu_task *mu_awaiting_task(mu_sched *s, lua_State *co); /* the task in which co awaits; or NULL */
+int mu_coroutine_resume(lua_State *L, mu_sched *s, bool wrap);
+int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co);
+void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t); /* t will wait in L, inside it; raises */
+void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t);
+void mu_task_let_go(lua_State *L, mu_sched *s,
+                    mu_task *t); /* ends the wait of a parked task; raises if it cannot */
+
+/* Where L runs, in the running task: can a wait yield to the scheduler, from coroutine to coroutine? Else it is pinned:
+** it keeps its C stack, and the scheduler goes on on another (pin.c). */
+static inline bool mu_can_yield(lua_State *L, const mu_sched *s) {
+  return lua_isyieldable(L) && !s->blocked && L == (s->inner ? s->inner : s->current->u.co);
+}
+
+/* Makes sure that the running task can wait where L runs. Raises in a finalizer, and if the task must be pinned, but no
+** stack can be had. For calls that have an effect before they wait; mu_op_new does it by itself. */
+void mu_check_wait(lua_State *L, mu_sched *s, const char *what);
+
+void mu_fibers_init(mu_sched *s, lua_State *L); /* raises */
+void mu_fibers_free(mu_sched *s);               /* but the one we are on */
+void mu_fibers_trim(mu_sched *s);
+void mu_fibers_run(mu_sched *s, int budget);                /* runs turns, from the host's stack */
+void mu_turns(mu_sched *s, lua_State *L);                   /* what a fiber does (sched.c) */
+void mu_pin_prepare(lua_State *L, mu_sched *s, mu_task *t); /* after mu_check_wait; raises */
+void mu_pin_forget(mu_sched *s, mu_task *t);
+void mu_pin(mu_sched *s);                  /* leaves this stack until the running task is resumed */
+void mu_unpin(mu_sched *s, mu_task *t);    /* goes on with t, on its own stack */
+void mu_pin_drop(mu_sched *s, mu_task *t); /* frees the stack of a task that is killed */
 
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */

@@ -77,11 +77,12 @@ void mu_scope_init(mu_scope *sc, double seconds, bool shield) {
   sc->deadline.item.position = MU_HEAP_OUT;
 }
 
-bool mu_scope_open(mu_sched *s, mu_scope *sc, mu_task *t) {
+bool mu_scope_open(lua_State *L, mu_sched *s, mu_scope *sc, mu_task *t) {
   if (sc->seconds >= 0 && !mu_timer_start(s, &sc->deadline, s->hooks.now(s->hooks.data) + sc->seconds))
     return false;
   sc->deadline.op.task = t;
   sc->outer = t->scope;
+  sc->L = L;
   t->scope = sc;
   mu_task_recheck(s, t);
   return true;
@@ -112,6 +113,12 @@ void mu_scope_close(mu_sched *s, mu_scope *sc) {
 
 void mu_scopes_abandon(mu_sched *s, mu_task *t) {
   while (t->scope) pop_scope(s, t, true, true);
+}
+
+void mu_scopes_abandon_in(mu_sched *s, mu_task *t, const lua_State *co) {
+  if (!t->scope || t->scope->L != co) return;
+  while (t->scope && t->scope->L == co) pop_scope(s, t, true, true);
+  mu_task_recheck(s, t);
 }
 
 void mu_scope_cancel(mu_sched *s, mu_scope *sc) {
@@ -154,7 +161,7 @@ int mu_scope_call(lua_State *L, mu_sched *s, int nargs, double seconds, bool shi
   if (!sc) return luaL_error(L, "not enough memory");
   mu_scope_init(sc, seconds, shield);
   sc->in_slab = true;
-  if (!mu_scope_open(s, sc, s->current)) {
+  if (!mu_scope_open(L, s, sc, s->current)) {
     mu_slab_put(s->slab, sc, sizeof *sc);
     return luaL_error(L, "not enough memory");
   }

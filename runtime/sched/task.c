@@ -117,7 +117,7 @@ void mu_task_push(lua_State *L, mu_sched *s, const mu_task *t) {
   luaL_checkstack(co, 2, NULL);
   if (lua_getstack(co, 0, &ar)) {
     lua_getstack(co, bottom_level(co), &ar);
-    lua_getlocal(co, &ar, 1);
+    if (!lua_getlocal(co, &ar, 1)) lua_pushnil(co); /* it is being killed */
   } else {
     lua_pushvalue(co, CO_BODY + 2); /* it could not even begin */
   }
@@ -252,6 +252,10 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
   s->current = t;
   s->resumes++;
   if (mu_unlikely(s->observer != NULL)) s->observer->resumed(s->observer->data, t);
+  if (mu_unlikely(t->run.flags & MU_PIN)) {
+    mu_unpin(s, t);
+    return;
+  }
   int status = lua_resume(co, s->from, nargs, &n);
   s->current = NULL;
   if (mu_unlikely(s->observer != NULL)) s->observer->suspended(s->observer->data, t);
@@ -266,8 +270,15 @@ static void resume(mu_sched *s, mu_task *t, int nargs) {
   }
 }
 
-int mu_resume_inner(lua_State *L, lua_State *co, int nargs, int *nresults) {
-  return lua_resume(co, L, nargs, nresults);
+int mu_resume_inner(lua_State *L, mu_sched *s, lua_State *co, int nargs, int *nresults) {
+  lua_State *outer = s->inner;
+  bool blocked = s->blocked;
+  s->blocked = !s->current || !mu_can_yield(L, s);
+  s->inner = co;
+  int status = lua_resume(co, L, nargs, nresults);
+  s->inner = outer;
+  s->blocked = blocked;
+  return status;
 }
 
 void mu_task_run(mu_sched *s, mu_task *t) { resume(s, t, 0); }
@@ -326,8 +337,16 @@ static void drop_fired(mu_sched *s, mu_task *t) {
   mu_ops_free(s, t);
 }
 
+/* Innermost first; at most as many as Lua lets nest. */
+static void kill_coroutines(mu_sched *s, lua_State *co) {
+  lua_State *inner = mu_inner(co);
+  if (inner) kill_coroutines(s, inner);
+  mu_kill_coroutine(co, s->L);
+}
+
 void mu_task_kill(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
+  bool pinned = t->run.flags & MU_PIN;
   mu_scopes_abandon(s, t);
   if (t->run.state == MU_WAITING) mu_ops_abandon(s, t);
   else drop_fired(s, t);
@@ -335,7 +354,8 @@ void mu_task_kill(mu_sched *s, mu_task *t) {
   t->run.flags = (uint16_t)((t->run.flags & ~MU_PACKED) | MU_CANCEL | MU_NOERROR | MU_OBSERVED);
   if (t->run.state == MU_READY) mu_list_remove(&t->run.link);
   finish(s, t, MU_CANCELLED);
-  if (co) mu_kill_coroutine(co, s->L);
+  if (co) kill_coroutines(s, co);
+  if (pinned) mu_pin_drop(s, t);
 }
 
 /* ---- cancellation ---- */

@@ -144,7 +144,7 @@ mu_task *alone_spawn(alone *a, const char *code) {
 int alone_step(alone *a, double now) {
   int steps = 1;
   a->now = now;
-  for (; mu_sched_step(&a->s, a->L, now, BUDGET); steps++) continue;
+  for (; mu_sched_step(&a->s, now, BUDGET); steps++) continue;
   return steps;
 }
 

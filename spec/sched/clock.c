@@ -7,10 +7,10 @@ static void turns(void) {
   alone a;
   alone_open(&a);
   CHECK(!mu_sched_ready(&a.s) && mu_sched_next(&a.s) < 0);
-  CHECK(!mu_sched_step(&a.s, a.L, 0, 10));
+  CHECK(!mu_sched_step(&a.s, 0, 10));
   mu_task *t = alone_spawn(&a, "spawn(note, 'b') spawn(note, 'c') note 'a' yield() note 'd'");
   CHECK(mu_sched_ready(&a.s) && mu_task_state(t) == MU_READY && alone_says(&a, ""));
-  CHECK(!mu_sched_step(&a.s, a.L, 0, 10));
+  CHECK(!mu_sched_step(&a.s, 0, 10));
   CHECK(mu_task_state(t) == MU_DONE && alone_says(&a, "a b c d "));
   CHECK(a.s.alive == 0 && a.s.tasks == 3 && a.s.resumes == 4 && a.s.turns == 2);
   alone_close(&a);
@@ -21,11 +21,11 @@ static void budgets(void) {
   alone a;
   alone_open(&a);
   alone_spawn(&a, "for i = 1, 4 do spawn(function() note(i) yield() note(i) end) end");
-  CHECK(mu_sched_step(&a.s, a.L, 0, 3));
+  CHECK(mu_sched_step(&a.s, 0, 3));
   CHECK(alone_says(&a, "1 2 "));
-  CHECK(mu_sched_step(&a.s, a.L, 0, 3));
+  CHECK(mu_sched_step(&a.s, 0, 3));
   CHECK(alone_says(&a, "3 4 1 "));
-  CHECK(!mu_sched_step(&a.s, a.L, 0, 3));
+  CHECK(!mu_sched_step(&a.s, 0, 3));
   CHECK(alone_says(&a, "2 3 4 "));
   alone_close(&a);
 }

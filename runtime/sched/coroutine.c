@@ -1,0 +1,176 @@
+/* coroutine.c: the script's own coroutines inside a task.
+**
+** An await inside such a coroutine must not look like a yield to whoever resumed it. It suspends outward: the coroutine
+** yields, and the call of resume that finds its task parked yields in turn, up to the scheduler. When the task is
+** resumed, each of these calls resumes its coroutine again, down to the await, and so goes on waiting for the
+** coroutine's own next yield.
+** While such a call runs its frame holds, from index 1: the coroutine, and a mark that tells how it was called. */
+#include "sched/sched.h"
+
+static const char resume_mark, wrap_mark;
+
+enum { FRAME_CO = 1, FRAME_MARK, FRAME_VALUES };
+
+static bool is_mark(const void *p) { return p == &resume_mark || p == &wrap_mark; }
+
+lua_State *mu_inner(lua_State *co) {
+  return lua_gettop(co) >= FRAME_MARK && is_mark(lua_touserdata(co, FRAME_MARK)) ? lua_tothread(co, FRAME_CO)
+                                                                                 : NULL;
+}
+
+/* ---- which coroutines await? ---- */
+/* Those in the middle of a task have the frame of a resume on top. The innermost one is listed. */
+
+void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t) {
+  luaL_checkstack(L, 3, NULL);
+  mu_push_root(s, L, MU_ROOT_AWAITING);
+  lua_pushboolean(L, false); /* so that nothing is allocated when it parks */
+  lua_rawsetp(L, -2, L);
+  lua_pop(L, 1);
+  t->run.flags |= MU_NESTED;
+}
+
+void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t) {
+  lua_pushlightuserdata(s->root, t);
+  lua_rawsetp(s->root, MU_ROOT_AWAITING, co);
+  s->awaiting++;
+}
+
+/* The task in which co, the innermost, awaits, or NULL. */
+static mu_task *listed(mu_sched *s, lua_State *co) {
+  if (!s->awaiting) return NULL;
+  lua_rawgetp(s->root, MU_ROOT_AWAITING, co);
+  mu_task *t = lua_touserdata(s->root, -1);
+  lua_pop(s->root, 1);
+  return t;
+}
+
+static void await_ended(mu_sched *s, lua_State *co) {
+  if (!listed(s, co)) return;
+  lua_pushnil(s->root);
+  lua_rawsetp(s->root, MU_ROOT_AWAITING, co);
+  s->awaiting--;
+}
+
+static lua_State *innermost(lua_State *co) {
+  for (lua_State *inner; (inner = mu_inner(co));) co = inner;
+  return co;
+}
+
+mu_task *mu_awaiting_task(mu_sched *s, lua_State *co) {
+  return s->awaiting && lua_status(co) == LUA_YIELD ? listed(s, innermost(co)) : NULL;
+}
+
+/* ---- resuming ---- */
+
+static bool task_parked(const mu_sched *s) { return s->current && s->current->run.state != MU_RUNNING; }
+
+/* Has co died of an error? One that merely could not be resumed has not. */
+static bool died(lua_State *co) { return lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD; }
+
+/* A coroutine that died may have left scopes open. */
+static void abandon_scopes(mu_sched *s, lua_State *co) {
+  if (s->current) mu_scopes_abandon_in(s, s->current, co);
+}
+
+/* Stack: frame, error. As the standard wrap: closes the coroutine, and adds where it was called to a message. */
+static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
+  int status = LUA_OK;
+  if (died(co)) {
+    status = mu_kill_coroutine(co, L);
+    lua_xmove(co, L, 1); /* the error may be another now */
+    abandon_scopes(s, co);
+  }
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* Stack: frame, error. */
+static int fail(lua_State *L, mu_sched *s, lua_State *co) {
+  if (lua_touserdata(L, FRAME_MARK) == &wrap_mark) return raise_from(L, s, co);
+  if (died(co)) abandon_scopes(s, co);
+  lua_pushboolean(L, false);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* Hands over what co yielded, returned or failed with: the top n values of its stack. */
+static int deliver(lua_State *L, mu_sched *s, lua_State *co, int status, int n) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    lua_xmove(co, L, 1);
+    return fail(L, s, co);
+  }
+  if (!lua_checkstack(L, n + 1)) {
+    lua_pop(co, n);
+    lua_pushliteral(L, "too many results to resume");
+    return fail(L, s, co);
+  }
+  bool plain = lua_touserdata(L, FRAME_MARK) == &resume_mark;
+  if (plain) lua_pushboolean(L, true);
+  lua_xmove(co, L, n);
+  return n + plain;
+}
+
+static int resumed(lua_State *L, int status, lua_KContext sched);
+
+/* Resumes the coroutine of the frame with the top nargs values of its stack. */
+static int go_on(lua_State *L, mu_sched *s, int nargs) {
+  int n;
+  lua_State *co = lua_tothread(L, FRAME_CO);
+  int status = mu_resume_inner(L, s, co, nargs, &n);
+  if (status == LUA_YIELD && mu_unlikely(task_parked(s))) return lua_yieldk(L, 0, (lua_KContext)s, resumed);
+  return deliver(L, s, co, status, n);
+}
+
+/* The task was resumed, so that the await inside the coroutine is over. */
+static int resumed(lua_State *L, int status, lua_KContext sched) {
+  mu_sched *s = (mu_sched *)sched;
+  (void)status;
+  await_ended(s, lua_tothread(L, FRAME_CO));
+  return go_on(L, s, 0);
+}
+
+int mu_coroutine_resume(lua_State *L, mu_sched *s, bool wrap) {
+  lua_State *co = lua_tothread(L, FRAME_CO);
+  lua_pushlightuserdata(L, (void *)(wrap ? &wrap_mark : &resume_mark));
+  lua_insert(L, FRAME_MARK);
+  int nargs = lua_gettop(L) - FRAME_MARK;
+  if (mu_unlikely(s->awaiting) && mu_awaiting_task(s, co)) {
+    lua_pushliteral(L, "cannot resume a coroutine that awaits");
+    return fail(L, s, co);
+  }
+  if (!lua_checkstack(co, nargs)) {
+    lua_pushliteral(L, "too many arguments to resume");
+    return fail(L, s, co);
+  }
+  lua_xmove(L, co, nargs);
+  return go_on(L, s, nargs);
+}
+
+/* ---- closing one that awaits ---- */
+
+/* Closes co and those inside it, innermost first; the status of co. */
+static int kill(lua_State *L, mu_sched *s, mu_task *t, lua_State *co) {
+  lua_State *inner = mu_inner(co);
+  if (inner) kill(L, s, t, inner);
+  await_ended(s, co);
+  int status = mu_kill_coroutine(co, L);
+  mu_scopes_abandon_in(s, t, co);
+  return status;
+}
+
+int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co) {
+  mu_task *t = mu_awaiting_task(s, co);
+  mu_task_let_go(L, s, t); /* its call of resume will find that the coroutine is dead */
+  if (kill(L, s, t, co) == LUA_OK) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushboolean(L, false);
+  lua_xmove(co, L, 1);
+  return 2;
+}
