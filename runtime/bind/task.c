@@ -1,5 +1,6 @@
 #include "bind/bind.h"
 #include "sched/await.h"
+#include "sched/frames.h"
 
 #include <string.h>
 
@@ -113,12 +114,19 @@ static int task_status(lua_State *L) {
   return 1;
 }
 
+/* Of the script's frames in a task that goes on. */
+static int push_traceback(lua_State *L, mu_task *t) {
+  if (t->run.state == MU_CREATED || !t->u.co) return lua_pushnil(L), 1;
+  lua_pushliteral(L, "stack traceback:");
+  mu_push_frames(L, t->u.co, 0);
+  lua_concat(L, 2);
+  return 1;
+}
+
 static int task_traceback(lua_State *L) {
-  mu_sched *s = mu_self(L);
-  mu_task *t = check_task(L, s, 1);
-  if (mu_task_ended(t)) mu_task_push_traceback(L, 1);
-  else if (t->run.state == MU_CREATED || !t->u.co) lua_pushnil(L);
-  else luaL_traceback(L, t->u.co, NULL, t->u.co == L);
+  mu_task *t = check_task(L, mu_self(L), 1);
+  if (!mu_task_ended(t)) return push_traceback(L, t);
+  mu_task_push_traceback(L, 1);
   return 1;
 }
 

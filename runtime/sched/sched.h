@@ -498,6 +498,8 @@ void mu_pin(mu_sched *s);                  /* leaves this stack until the runnin
 void mu_unpin(mu_sched *s, mu_task *t);    /* goes on with t, on its own stack */
 void mu_pin_drop(mu_sched *s, mu_task *t); /* frees the stack of a task that is killed */
 
+/* The coroutine that co is resuming by a call of the coroutine library, or that such a call waits for; or NULL. */
+
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */
 void mu_unanchor(mu_sched *s, uint32_t slot);
