@@ -2,6 +2,7 @@
 #include "runtime.h"
 
 #include "bind/bind.h"
+#include "sched/site.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -170,6 +171,7 @@ static int spawn(lua_State *L) {
   lua_pushvalue(L, 2);
   hold->anchor = mu_anchor(s, L);
   hold->t->run.flags |= MU_OBSERVED; /* the holder answers for its errors */
+  if (mu_task_state(hold->t) == MU_CREATED) hold->t->site = mu_site_here(L, s);
   mu_task_start(L, s, hold->t, 2);
   return 0;
 }

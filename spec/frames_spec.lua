@@ -9,7 +9,7 @@ local await = async.await
 local function frames_of(fn, ...)
   local task = async.spawn(fn, ...)
   async.sleep(0)
-  local text = task:traceback()
+  local text = task:traceback():gsub("\n\tspawned at [^\n]*$", "")
   task:cancel()
   local lines = {}
   for line in text:gmatch "\n\t([^\n]*)" do lines[#lines + 1] = line:gsub("^%S+:%d+: ", "") end

@@ -1,5 +1,6 @@
 #include "bind/bind.h"
 #include "sched/join.h"
+#include "sched/site.h"
 
 static mu_join *check_group(lua_State *L) { return mu_check_object(L, 1); }
 
@@ -42,6 +43,7 @@ static int group_spawn(lua_State *L) {
   }
   luaL_argcheck(L, lua_gettop(L) == 2, 3, "a task takes its arguments when it is made");
   luaL_argcheck(L, t != s->current, 2, "the running task cannot join its own group");
+  if (mu_task_state(t) == MU_CREATED) t->site = mu_site_here(L, s);
   lua_pushvalue(L, 2);
   mu_join_add(L, s, j, 1);
   lua_settop(L, 2);

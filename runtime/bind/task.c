@@ -1,6 +1,7 @@
 #include "bind/bind.h"
 #include "sched/await.h"
 #include "sched/frames.h"
+#include "sched/site.h"
 
 #include <string.h>
 
@@ -76,7 +77,10 @@ static mu_task *as_task(lua_State *L, mu_sched *s) {
 static int spawn(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_task *t = as_task(L, s);
-  if (t->run.state == MU_CREATED) mu_task_start(L, s, t, 1);
+  if (t->run.state == MU_CREATED) {
+    t->site = mu_site_here(L, s);
+    mu_task_start(L, s, t, 1);
+  }
   lua_settop(L, 1);
   return 1;
 }
@@ -115,17 +119,19 @@ static int task_status(lua_State *L) {
 }
 
 /* Of the script's frames in a task that goes on. */
-static int push_traceback(lua_State *L, mu_task *t) {
+static int push_traceback(lua_State *L, mu_sched *s, mu_task *t) {
   if (t->run.state == MU_CREATED || !t->u.co) return lua_pushnil(L), 1;
   lua_pushliteral(L, "stack traceback:");
   mu_push_frames(L, t->u.co, 0);
-  lua_concat(L, 2);
+  mu_site_push_line(L, s, t->site);
+  lua_concat(L, 3);
   return 1;
 }
 
 static int task_traceback(lua_State *L) {
-  mu_task *t = check_task(L, mu_self(L), 1);
-  if (!mu_task_ended(t)) return push_traceback(L, t);
+  mu_sched *s = mu_self(L);
+  mu_task *t = check_task(L, s, 1);
+  if (!mu_task_ended(t)) return push_traceback(L, s, t);
   mu_task_push_traceback(L, 1);
   return 1;
 }

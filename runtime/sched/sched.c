@@ -6,6 +6,7 @@
 ** The scheduler's own Lua calls can fail only for lack of memory. They run inside one protected call a step; the task
 ** that could not begin then fails. */
 #include "sched/sched.h"
+#include "sched/site.h"
 
 #include <stdlib.h>
 
@@ -201,6 +202,7 @@ void mu_sched_free(mu_sched *s) {
   mu_each_task(s->L, s, kill_one, s);
   mu_fibers_free(s);
   mu_makers_free(s);
+  mu_sites_free(s);
   mu_heap_free(&s->timers);
   free(s->spare);
   free(s->free_slots);

@@ -39,6 +39,7 @@ typedef struct mu_op mu_op;
 typedef struct mu_scope mu_scope;
 typedef struct mu_maker mu_maker;
 typedef struct mu_fiber mu_fiber;
+typedef struct mu_site mu_site;
 
 /* ---- ops ------------------------------------------------------------------------------------------------------ */
 
@@ -141,10 +142,11 @@ struct mu_task {
     lua_State *co;   /* from its first run to its end */
     mu_maker *maker; /* before: who counts it as not yet started, or NULL */
   } u;
-  mu_op *ops;      /* what it waits for; if woken, the fired one first */
-  mu_link waiters; /* ops that wait for its end */
-  mu_scope *scope; /* innermost cancel scope */
-  uint64_t id;     /* 1, 2, … as they start; 0 before */
+  mu_op *ops;         /* what it waits for; if woken, the fired one first */
+  mu_link waiters;    /* ops that wait for its end */
+  mu_scope *scope;    /* innermost cancel scope */
+  uint64_t id : 40;   /* 1, 2, … as they start; 0 before */
+  uint64_t site : 24; /* where it was spawned: of mu_site_here, or 0 */
 };
 _Static_assert(sizeof(mu_task) <= 72, "a million suspended tasks must fit in 1.4 GB");
 
@@ -320,6 +322,12 @@ typedef struct {
   uint32_t slot;
 } mu_spare;
 
+typedef struct {
+  mu_site *list;                  /* by number */
+  uint32_t *buckets;              /* of the hash table: numbers */
+  uint32_t count, nbuckets, last; /* the last that was asked for */
+} mu_sites;
+
 /* Where a task that has just ended keeps its result, on the stack of its coroutine. */
 enum { MU_CO_RESULT = 4 };
 
@@ -373,6 +381,7 @@ struct mu_sched {
   uint32_t *free_slots; /* of the anchor table */
   uint32_t nfree, free_capacity, slots;
 
+  mu_sites sites; /* where tasks are spawned */
   mu_link makers;
   uint64_t failures, failures_reported; /* of tasks not observed when they failed */
 
