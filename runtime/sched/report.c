@@ -280,13 +280,19 @@ void mu_sched_report(mu_sched *s) {
 
 /* ---- tasks that wait for ever ---- */
 
+void mu_op_push_what(lua_State *L, const mu_op *op) {
+  if (!op) lua_pushliteral(L, "nothing");
+  else if (op->cls->which) lua_pushfstring(L, "%s '%s'", op->cls->name, op->cls->which(op));
+  else lua_pushstring(L, op->cls->name);
+}
+
 static void report_waiter(lua_State *L, mu_task *t, void *data) {
   mu_sched *s = data;
   if (t->run.state != MU_WAITING) return;
   mu_task_push_name(L, s, -1);
+  mu_op_push_what(L, t->ops);
   luaL_traceback(L, t->u.co, NULL, 0);
-  lua_pushfstring(L, "%s waits for %s\n%s\n", lua_tostring(L, -2), t->ops ? t->ops->cls->name : "nothing",
-                  lua_tostring(L, -1));
+  lua_pushfstring(L, "%s waits for %s\n%s\n", lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
   say(s, L);
 }
 

@@ -62,6 +62,8 @@ typedef struct {
   /* Called in a running task, L, after the cancel, if the coroutine that waits is closed: its continuation will not run.
   ** May run Lua. NULL: nothing to do. */
   void (*abandoned)(lua_State *L, mu_op *op);
+  /* Which one of those that name means, in quotes after it. NULL: the name says all. Calls no Lua. */
+  const char *(*which)(const mu_op *op);
 } mu_opclass;
 
 struct mu_op {
@@ -95,6 +97,9 @@ void mu_ops_abandon(mu_sched *s, mu_task *t);
 
 /* Is t self, or does it wait, through other tasks, for the end of self? Looks at so many tasks at most. */
 bool mu_waits_for(const mu_task *t, const mu_task *self, int *steps);
+
+/* Pushes what the task of op waits for, as a person reads it. NULL: "nothing". */
+void mu_op_push_what(lua_State *L, const mu_op *op);
 
 /* The usual cancel of a mu_queued: leaves its queue. */
 bool mu_queued_cancel(mu_sched *s, mu_op *op);
