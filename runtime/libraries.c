@@ -56,10 +56,7 @@ static const mu_embedded_module *find_embedded(const char *name) {
 static int search_embedded(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const mu_embedded_module *m = find_embedded(name);
-  if (!m) {
-    lua_pushfstring(L, "no embedded module '%s'", name);
-    return 1;
-  }
+  if (!m) return 0; /* says nothing: the message of require is that of stock Lua */
   const char *directory = lua_tostring(L, lua_upvalueindex(1));
   const char *file = lua_pushfstring(L, "%s/%s", directory ? directory : "", m->path);
   const char *chunk = lua_pushfstring(L, "@%s", m->path);
