@@ -140,6 +140,7 @@ int mu_close_libraries(lua_State *L) {
   if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE) remove_searcher(L);
   lua_settop(L, 0);
   mu_unbind_coroutine(L);
+  mu_unbind_require(L);
   return 0;
 }
 
@@ -152,6 +153,7 @@ void mu_open_libraries(lua_State *L, muster *m, int sched) {
   if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE) add_searcher(L, m->config.module_path);
   lua_settop(L, sched);
   mu_bind_coroutine(L, sched);
+  mu_bind_require(L, sched);
 }
 
 /* ---- muster.host ---- */

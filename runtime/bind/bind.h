@@ -17,6 +17,8 @@ void mu_bind_channel(lua_State *L, int s);
 void mu_bind_suspend(lua_State *L, int s);
 void mu_bind_coroutine(lua_State *L, int s); /* changes the coroutine library; adds nothing */
 void mu_unbind_coroutine(lua_State *L);      /* changes it back */
+void mu_bind_require(lua_State *L, int s); /* replaces the function of the package library, if it is there */
+void mu_unbind_require(lua_State *L);      /* puts it back */
 
 /* Pushes the table of all of these: the module "muster.core". */
 void mu_open_core(lua_State *L, int s);

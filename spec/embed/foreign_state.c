@@ -131,6 +131,33 @@ static void without_coroutine(void) {
   lua_close(L);
 }
 
+/* A state has its require back, and one that a script kept goes on as stock, also when it was amid loads. */
+static void require_is_put_back(void) {
+  lua_State *L = full_state();
+  run_plainly(L, "stock = require");
+  muster *m = open_on(L);
+  run_script(m, "local async = require 'muster' ours = require assert(ours ~= stock)\n"
+                "package.preload.slow = function() async.sleep(1000) end\n"
+                "for i = 1, 3 do async.spawn(require, 'slow'):daemon() end\n"
+                "async.yield() async.yield()");
+  close_on(m);
+  run_plainly(L, "assert(require == stock and not package.loaded.slow)\n"
+                 "package.preload.slow = function(name) return name end\n"
+                 "assert(ours 'slow' == 'slow' and ours 'slow' == require 'slow')\n"
+                 "package.preload.m = function(name) return name .. ' loaded' end\n"
+                 "assert(coroutine.wrap(ours)('m') == 'm loaded')\n"
+                 "assert(not pcall(ours, 'none') and not pcall(ours))\n"
+                 "collectgarbage()");
+  close_on(open_on(L));
+  run_plainly(L, "assert(require == stock)");
+  run_plainly(L, "function require(name) return name end mine = require");
+  m = open_on(L); /* a function of the host's own stays */
+  run_script(m, "assert(require == mine)");
+  close_on(m);
+  run_plainly(L, "assert(require == mine)");
+  lua_close(L);
+}
+
 /* ---- after the end ---- */
 
 /* What a script may still hold when its runtime is gone. */
@@ -303,6 +330,7 @@ int main(void) {
       {"foreign state: without any library", bare},
       {"foreign state: without package", without_package},
       {"foreign state: without coroutine", without_coroutine},
+      {"foreign state: require is put back", require_is_put_back},
       {"foreign state: suspending calls raise after the end", suspending_calls_raise},
       {"foreign state: other calls are harmless after the end", other_calls_are_harmless},
       {"foreign state: native async functions raise after the end", native_calls_raise},
