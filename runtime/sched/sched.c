@@ -29,14 +29,40 @@ static uint64_t next_random(mu_sched *s) {
   return x * 0x2545F4914F6CDD1DULL;
 }
 
-/* Moves a runnable chosen at random to the front of the batch. */
-static void shuffle_next(mu_sched *s) {
+static void move_first(mu_link *to, mu_link *from) {
+  mu_link *first = from->next;
+  mu_list_remove(first);
+  mu_list_push(to, first);
+}
+
+/* Moves the first n of from to the end of to, in an order of which each is as likely: both halves are shuffled, then
+** merged by chance. Uses no memory, as the links of cancelled tasks must be free to leave at any time. */
+static void shuffle(mu_sched *s, mu_link *to, mu_link *from, size_t n) {
+  mu_link halves[2];
+  size_t left[2] = {n / 2, n - n / 2};
+  if (n < 2) {
+    if (n == 1) move_first(to, from);
+    return;
+  }
+  for (int i = 0; i < 2; i++) {
+    mu_list_init(&halves[i]);
+    shuffle(s, &halves[i], from, left[i]);
+  }
+  for (; n > 0; n--) {
+    int half = (next_random(s) >> 32) % n >= left[0];
+    move_first(to, &halves[half]);
+    left[half]--;
+  }
+}
+
+/* What is alone draws no number: a body is shuffled alike whether it is the program or runs inside one. */
+static void shuffle_batch(mu_sched *s) {
+  mu_link unordered;
   size_t n = 0;
-  for (mu_link *l = s->batch.next; l != &s->batch; l = l->next) n++;
-  mu_link *chosen = s->batch.next;
-  for (size_t k = n ? next_random(s) % n : 0; k > 0; k--) chosen = chosen->next;
-  mu_list_remove(chosen);
-  mu_list_push_front(&s->batch, chosen);
+  mu_list_init(&unordered);
+  mu_list_splice(&unordered, &s->batch);
+  for (mu_link *l = unordered.next; l != &unordered; l = l->next) n++;
+  shuffle(s, &s->batch, &unordered, n);
 }
 
 static void run_task(mu_sched *s, mu_task *t, lua_State *L) {
@@ -55,7 +81,6 @@ static void run_task(mu_sched *s, mu_task *t, lua_State *L) {
 
 /* Runs the first of the batch; returns what it cost. */
 static int run_next(mu_sched *s, lua_State *L, int budget) {
-  if (mu_unlikely(s->seed)) shuffle_next(s);
   mu_runnable *r = mu_container(s->batch.next, mu_runnable, link);
   mu_list_remove(&r->link);
   if (r->flags & MU_JOIN) return mu_join_run(s, r, L, budget);
@@ -70,6 +95,7 @@ static int turns(lua_State *L) {
     if (mu_list_empty(&s->batch)) {
       mu_list_splice(&s->batch, &s->ready);
       s->turns++;
+      if (mu_unlikely(s->seed)) shuffle_batch(s);
       if (mu_unlikely(s->observer != NULL)) s->observer->turned(s->observer->data, s);
     }
     while (s->budget > 0 && !mu_list_empty(&s->batch)) {
