@@ -201,18 +201,38 @@ static int report(lua_State *L) {
   return 1;
 }
 
-/* seed -> the seed before: 0 is first in, first out */
+/* seed [, the one that it began with] -> the same of before; a seed of 0 is first in, first out */
 static int set_seed(lua_State *L) {
+  muster *m = host_of(L);
+  lua_Integer seed = luaL_checkinteger(L, 1), first = luaL_optinteger(L, 2, seed);
+  lua_pushinteger(L, (lua_Integer)m->s->seed);
+  lua_pushinteger(L, (lua_Integer)m->config.seed);
+  m->s->seed = (uint64_t)seed;
+  m->config.seed = (uint64_t)first;
+  return 2;
+}
+
+/* text -> ; goes where reports go */
+static int say(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
   mu_sched *s = host_of(L)->s;
-  lua_Integer before = (lua_Integer)s->seed;
-  s->seed = (uint64_t)luaL_checkinteger(L, 1);
-  lua_pushinteger(L, before);
+  s->hooks.report(s->hooks.data, text, n);
+  return 0;
+}
+
+/* task -> does the program end without waiting for it? */
+static int is_daemon(lua_State *L) {
+  mu_task *t = mu_totask(L, host_of(L)->s, 1);
+  luaL_argexpected(L, t, 1, "task");
+  lua_pushboolean(L, t->run.flags & MU_DAEMON);
   return 1;
 }
 
 int mu_open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {NULL, NULL}};
+      {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {"say", say},
+      {"is_daemon", is_daemon}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MUSTER_VERSION);
   lua_setfield(L, -2, "version");

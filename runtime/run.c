@@ -1,6 +1,8 @@
 /* run.c: driving the loop, and stopping it. */
 #include "runtime.h"
 
+#include <stdio.h>
+
 enum { BUDGET = 1024 }; /* resumes between two looks at I/O */
 
 static bool tasks_left(const muster *m) { return m->s->alive > m->s->daemons; }
@@ -18,11 +20,22 @@ static bool stuck(muster *m) {
   return !mu_sched_ready(m->s) && mu_sched_next(m->s) < 0 && !m->s->external && !mu_loop_busy(&m->loop);
 }
 
+static void report_seed(muster *m) {
+  char text[160];
+  int n = snprintf(
+      text, sizeof text,
+      "muster: the order was that of seed %llu: repeat it by --seed %llu, or by seeded(%lld, fn) of "
+      "muster.test\n",
+      (unsigned long long)m->config.seed, (unsigned long long)m->config.seed, (long long)m->config.seed);
+  m->s->hooks.report(m->s->hooks.data, text, (size_t)n);
+}
+
 static int report_deadlock(muster *m) {
   static const char title[] =
       "muster: deadlock: nothing can run, no timer and no I/O is pending, and these tasks wait:\n";
   m->s->hooks.report(m->s->hooks.data, title, sizeof title - 1);
   mu_sched_report_waiting(m->s);
+  if (m->s->seed) report_seed(m);
   return MUSTER_EDEADLOCK;
 }
 

@@ -350,4 +350,34 @@ function async.yield() end
 ---@return number
 function async.now() end
 
+---What `require "muster.test"` returns.
+---@class muster.test
+local test = {}
+
+---Makes a function that runs fn on a virtual clock: time jumps to the next deadline as soon as nothing can run.
+---@param fn function
+---@return function
+function test.virtual(fn) end
+
+---Makes a function that runs fn with the ready queue shuffled, the same way for the same seed.
+---@param seed integer not 0
+---@param fn function
+---@return function
+function test.seeded(seed, fn) end
+
+---Runs fn as a task under one seed after the other, each time until the tasks that it started have ended. The first run
+---that fails ends it: its error is raised, a string with the seed at its end, and a report says how to repeat it.
+---@async
+---@param fn fun()
+---@param opts? {runs?: integer, seed?: integer} 100 runs, and 1 as the first seed, from which they count up
+function test.explore(fn, opts) end
+
+---As in stock Lua, and a module may await while it loads. Another task that requires it meanwhile waits until it has
+---been loaded; if that fails the first of those who wait loads it. Tasks whose modules wait for each other are refused.
+---@async
+---@param name string
+---@return any module
+---@return any where what the searcher said; nothing if the module was loaded before
+function require(name) end
+
 return async
