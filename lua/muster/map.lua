@@ -62,8 +62,7 @@ end
 
 --- No item will come any more.
 function Stream:source_ended()
-  local ok, err = self.feeder:pawait()
-  if not ok then self.failure = {err} end
+  self.failed = not self.feeder:pawait()
   self.join:seal()
 end
 
@@ -95,8 +94,8 @@ function Stream:take()
   if self.ordered then task, index = self:take_in_turn() else task, index = self:take_ended() end
   if task then
     if self.room then self.room:release() end
-  elseif self.failure then
-    error(self.failure[1], 0)
+  elseif self.failed then
+    self.feeder:await()
   end
   return task, index
 end

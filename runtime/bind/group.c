@@ -25,6 +25,7 @@ static int group(lua_State *L) {
   lua_setmetatable(L, -2);
   mu_scope_init(&j->scope, -1, false);
   j->scope.abandoned = left_open;
+  j->site = mu_site_here(L, s);
   lua_pushvalue(L, -1);
   j->scope.anchor = mu_anchor(s, L);
   mu_scope_open(L, s, &j->scope, t); /* has no deadline, so cannot fail */
@@ -58,14 +59,21 @@ static int group_cancel(lua_State *L) {
 
 /* ---- leaving ---- */
 
+enum { TRACE = 3, MOST_TOLD = 3 }; /* index of the traceback; tasks that it tells of */
+
 /* Appends the errors of the tasks to the list at index, which has the body's if that counts; but not the body's again,
 ** if it awaited the task that failed. Returns how many there are then. */
 static lua_Integer append_failures(lua_State *L, mu_join *j, int list, bool body_counts) {
-  lua_Integer n = body_counts;
+  lua_Integer n = body_counts, told = 0;
   lua_getiuservalue(L, 1, 1);
   int items = lua_gettop(L);
   for (uint32_t index; (index = mu_join_take(j)); lua_settop(L, items)) {
     lua_rawgeti(L, items, index);
+    if (told++ < MOST_TOLD) {
+      lua_pushvalue(L, TRACE);
+      mu_trace_add_task(L, mu_self(L), -2);
+      lua_replace(L, TRACE);
+    }
     mu_task_push_results(L, lua_touserdata(L, -1), -1);
     if (!body_counts || !lua_rawequal(L, -1, 2)) lua_rawseti(L, list, ++n);
   }
@@ -75,6 +83,8 @@ static lua_Integer append_failures(lua_State *L, mu_join *j, int list, bool body
 
 /* Stack: group, error of the body or nil. Raises {kind="group", errors={the body's, the tasks'…}}. */
 static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
+  lua_settop(L, 2);
+  lua_pushliteral(L, "stack traceback:");
   lua_newtable(L);
   int list = lua_gettop(L);
   if (body_counts) {
@@ -89,7 +99,10 @@ static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
   else mu_push_error(L, "group", "%I errors in a group, the first: %s", (LUAI_UACINT)n, first);
   lua_pushvalue(L, list);
   lua_setfield(L, -2, "errors");
-  return lua_error(L);
+  mu_site_push(L, mu_self(L), j->site);
+  lua_pushfstring(L, "%s\nin the group begun at %s", lua_tostring(L, TRACE), lua_tostring(L, -1));
+  lua_replace(L, -2);
+  return mu_raise_traced(L, mu_self(L));
 }
 
 static int all_ended(lua_State *L, int status, lua_KContext ctx);

@@ -47,8 +47,7 @@ static uint32_t push_arguments(lua_State *L, mu_sched *s, const char *what) {
 static int raise_of(lua_State *L, uint32_t index) {
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, index);
-  mu_task_push_results(L, lua_touserdata(L, -1), -1);
-  return lua_error(L);
+  return mu_raise_of_task(L, mu_self(L), -1);
 }
 
 /* Stack: join. A real error wins over the cancellation of the gathering task, and that over one of a child. */

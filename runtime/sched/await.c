@@ -34,7 +34,8 @@ static const mu_opclass await_class = {.name = "a task",
 static int push_end(lua_State *L, mu_task *t, bool protect) {
   int base = lua_gettop(L);
   if (protect) lua_pushboolean(L, t->run.state == MU_DONE);
-  if (mu_task_push_results(L, t, 1) < 0 && !protect) return lua_error(L);
+  if (!protect && t->run.state != MU_DONE) return mu_raise_of_task(L, mu_self(L), 1);
+  mu_task_push_results(L, t, 1);
   return lua_gettop(L) - base;
 }
 

@@ -73,20 +73,27 @@ static void abandon_scopes(mu_sched *s, lua_State *co) {
   if (s->current) mu_scopes_abandon_in(s, s->current, co);
 }
 
-/* Stack: frame, error. As the standard wrap: closes the coroutine, and adds where it was called to a message. */
+/* Adds to a message on top where the function was called, as the standard wrap does. */
+static void add_where(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TSTRING) return;
+  luaL_where(L, 1);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+}
+
+/* Stack: frame, error. Raises it; closes the coroutine, if it has died. */
 static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
-  int status = LUA_OK;
-  if (died(co)) {
-    status = mu_kill_coroutine(co, L);
-    lua_xmove(co, L, 1); /* the error may be another now */
-    abandon_scopes(s, co);
-  }
-  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
-    luaL_where(L, 1);
-    lua_insert(L, -2);
-    lua_concat(L, 2);
-  }
-  return lua_error(L);
+  lua_pushnil(L);
+  lua_replace(L, FRAME_MARK); /* it waits for nobody */
+  if (!died(co)) return add_where(L), lua_error(L);
+  mu_trace_push(L, s, co);
+  lua_replace(L, FRAME_CO); /* the traceback */
+  int status = mu_kill_coroutine(co, L);
+  lua_xmove(co, L, 1); /* the error may be another now */
+  abandon_scopes(s, co);
+  if (status != LUA_ERRMEM) add_where(L);
+  lua_pushvalue(L, FRAME_CO);
+  return mu_raise_traced(L, s);
 }
 
 /* Stack: frame, error. */

@@ -11,12 +11,14 @@ enum { MAX_PATH = 4096 };
 
 /* ---- whose frame? ---- */
 
-/* Every C function of the runtime has the scheduler as its first upvalue. */
+/* Every C function of the runtime has the scheduler as its first upvalue, but the one that raises again. */
 static bool has_scheduler(lua_State *co, const mu_sched *s, lua_Debug *ar) {
   bool has = false;
   if (!lua_checkstack(co, 2)) return false;
   lua_getinfo(co, "f", ar);
-  if (lua_getupvalue(co, -1, 1)) {
+  if (lua_tocfunction(co, -1) == mu_raise_caught) {
+    has = true;
+  } else if (lua_getupvalue(co, -1, 1)) {
     has = lua_touserdata(co, -1) == s;
     lua_pop(co, 1);
   }

@@ -36,6 +36,7 @@ typedef struct {
   mu_link waiters;  /* mu_queued: who waits for all */
   mu_link takers;   /* mu_queued: who waits for the next on the queue */
   mu_scope scope;   /* of a group: what its body runs in */
+  uint32_t site;    /* of a group: where it was begun */
   uint32_t *queue;  /* ring of indices of ended tasks, in completion order */
   uint32_t queue_size, queue_head, queue_count;
 } mu_join;

@@ -1,14 +1,9 @@
-/* report.c: names, tracebacks, and reports of what nobody looked at.
-**
-** A failed task keeps {error, traceback, sentinel} as its end. The sentinel's finalizer reports the error if the task
-** is collected unobserved; mu_sched_report does so at the end of the program. Tasks that are never started are counted
-** in the record of the async function that made them, which costs nothing for each task. */
+/* report.c: names, and reports of what nobody looked at: failed tasks, and tasks that were never started. The latter are
+** counted in the record of the async function that made them, which costs nothing for each task. */
 #include "sched/sched.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL };
 
 /* ---- names ---- */
 
@@ -31,125 +26,6 @@ void mu_task_push_name(lua_State *L, mu_sched *s, int index) {
   lua_pop(L, 1);
   lua_pushfstring(L, "task %I", (LUAI_UACINT)++s->names);
   mu_task_set_name(L, s, index, -1);
-}
-
-/* ---- tracebacks ---- */
-
-/* error -> ; raises an error that was caught, whose traceback is kept already */
-static int raise_caught(lua_State *L) { return lua_error(L); }
-
-int mu_raise_again(lua_State *L) {
-  lua_pushcfunction(L, raise_caught);
-  lua_insert(L, -2);
-  lua_call(L, 1, 0);
-  return 0;
-}
-
-static bool is_raised_again(lua_State *L) {
-  lua_Debug ar;
-  if (!lua_getstack(L, 1, &ar)) return false;
-  lua_getinfo(L, "f", &ar);
-  bool again = lua_tocfunction(L, -1) == raise_caught;
-  lua_pop(L, 1);
-  return again;
-}
-
-/* Is the error at index 1 the one whose kept traceback is on top? Equal texts may be of different errors, unless it is
-** the runtime who raises it again. */
-static bool same_as_kept(lua_State *L) {
-  if (!lua_istable(L, -1)) return false;
-  lua_rawgeti(L, -1, END_ERROR);
-  bool same = lua_rawequal(L, -1, 1);
-  lua_pop(L, 1);
-  return same && (lua_type(L, 1) != LUA_TSTRING || is_raised_again(L));
-}
-
-/* error -> error. Keeps the traceback for the running task, unless the error only passes again, or is a cancellation. */
-int mu_traceback(lua_State *L) {
-  mu_sched *s = mu_sched_of(L);
-  if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
-  luaL_checkstack(L, 8, NULL);
-  mu_push_root(s, L, MU_ROOT_TRACES);
-  lua_rawgetp(L, -1, s->current);
-  if (!same_as_kept(L)) {
-    lua_createtable(L, END_SENTINEL, 0);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, END_ERROR);
-    luaL_traceback(L, L, NULL, 1);
-    lua_rawseti(L, -2, END_TRACEBACK);
-    lua_rawsetp(L, 2, s->current);
-    s->current->run.flags |= MU_TRACED;
-  }
-  lua_settop(L, 1);
-  return 1;
-}
-
-void mu_trace_forget(mu_sched *s, mu_task *t) {
-  lua_pushnil(s->root);
-  lua_rawsetp(s->root, MU_ROOT_TRACES, t);
-  t->run.flags &= (uint16_t)~MU_TRACED;
-}
-
-static int unseen(lua_State *L) {
-  mu_sched *s = mu_sched_of(L);
-  lua_getiuservalue(L, 1, 1);
-  mu_task *t = lua_touserdata(L, -1);
-  if (s && !s->closed && t && !(t->run.flags & MU_OBSERVED)) mu_report_failed(L, s, t, lua_gettop(L));
-  return 0;
-}
-
-/* Pushes a value that, when collected together with the running task, reports it. Its index 1 in `body` is the task. */
-static void push_sentinel(lua_State *L) {
-  lua_newuserdatauv(L, 0, 1);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  if (luaL_newmetatable(L, "muster.sentinel")) {
-    lua_pushcfunction(L, unseen);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-}
-
-/* Is the error on top the one that this task, at index 1 in `body`, raised because it was cancelled? */
-static bool own_cancel_error(lua_State *L, const mu_task *t) {
-  if (!(t->run.flags & MU_CANCEL) || t->run.flags & MU_NOERROR) return false;
-  lua_getiuservalue(L, 1, 1);
-  bool own = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return own;
-}
-
-void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
-  if (own_cancel_error(L, t)) return;
-  mu_push_root(s, L, MU_ROOT_TRACES);
-  lua_rawgetp(L, -1, t);
-  lua_remove(L, -2);
-  lua_insert(L, -2);         /* kept, error */
-  if (!lua_istable(L, -2)) { /* no handler ran: out of memory, or someone else's cancellation */
-    lua_createtable(L, END_SENTINEL, 0);
-    lua_replace(L, -3);
-  }
-  lua_rawseti(L, -2, END_ERROR);
-  if (!(t->run.flags & MU_OBSERVED)) {
-    push_sentinel(L);
-    lua_rawseti(L, -2, END_SENTINEL);
-    mu_push_root(s, L, MU_ROOT_UNSEEN);
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, (lua_Integer)++s->failures);
-    lua_pop(L, 1);
-  }
-  t->run.flags |= MU_PACKED;
-}
-
-void mu_task_push_traceback(lua_State *L, int index) {
-  mu_task *t = lua_touserdata(L, index);
-  if (!t || t->run.state != MU_FAILED || !(t->run.flags & MU_PACKED)) {
-    lua_pushnil(L);
-    return;
-  }
-  lua_getiuservalue(L, index, 1);
-  lua_rawgeti(L, -1, END_TRACEBACK);
-  lua_remove(L, -2);
 }
 
 /* ---- reports ---- */

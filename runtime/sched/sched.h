@@ -301,6 +301,9 @@ bool mu_is_error(lua_State *L, int index, const char *kind);
 /* Raises the error on top of L, which was caught; the traceback of its first raise stays the task's. */
 int mu_raise_again(lua_State *L);
 
+/* Raises the error of the failed or cancelled task at index; the traceback goes on from that of the task. */
+int mu_raise_of_task(lua_State *L, mu_sched *s, int index);
+
 /* Replaces the error value on top of L by a text for it, also if its __tostring fails. */
 void mu_error_text(lua_State *L);
 
@@ -512,8 +515,6 @@ void mu_pin(mu_sched *s);                  /* leaves this stack until the runnin
 void mu_unpin(mu_sched *s, mu_task *t);    /* goes on with t, on its own stack */
 void mu_pin_drop(mu_sched *s, mu_task *t); /* frees the stack of a task that is killed */
 
-/* The coroutine that co is resuming by a call of the coroutine library, or that such a call waits for; or NULL. */
-
 /* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
 uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */
 void mu_unanchor(mu_sched *s, uint32_t slot);
@@ -526,7 +527,14 @@ void mu_coroutine_drop(mu_sched *s, uint32_t slot);
 void mu_coroutines_trim(mu_sched *s, double now);
 
 /* Reports (report.c). */
-int mu_traceback(lua_State *L);                            /* the message handler of tasks */
+int mu_traceback(lua_State *L); /* the message handler of tasks */
+void mu_trace_push(lua_State *L, mu_sched *s,
+                   lua_State *co); /* pushes that of co, dead of the error on top of L */
+int mu_raise_traced(lua_State *L,
+                    mu_sched *s); /* raises the error below the traceback so far, which is on top */
+void mu_trace_add_task(lua_State *L, mu_sched *s,
+                       int index); /* to the text on top, that of the failed task at index */
+int mu_raise_caught(lua_State *L); /* whose frame is the runtime's */
 void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t); /* the error on top becomes {error, traceback} */
 void mu_trace_forget(mu_sched *s, mu_task *t);
 void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task); /* whose userdata is at index task */

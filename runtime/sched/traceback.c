@@ -1,0 +1,247 @@
+/* traceback.c: where an error comes from, through coroutines and tasks.
+**
+** While an error is on its way its record lies in MU_ROOT_TRACES, under the running task: the error, the text so far,
+** the coroutine that the error is in, and whether the frames of that one are still to be added. A message handler adds
+** them; where there is none, resume does when it finds the coroutine dead. Who awaits a failed task goes on with the
+** text of that task. A record is good only for its own error: any other begins anew.
+** In the end the record becomes the end of the failed task. Its sentinel's finalizer reports the error if the task is
+** collected unobserved; mu_sched_report does so at the end of the program. */
+#include "sched/frames.h"
+#include "sched/sched.h"
+
+#include <string.h>
+
+enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL, TRACE_COROUTINE, TRACE_PENDING };
+
+/* ---- raising again ---- */
+
+/* error -> ; raises an error that was caught, whose traceback is kept already */
+int mu_raise_caught(lua_State *L) { return lua_error(L); }
+
+int mu_raise_again(lua_State *L) {
+  lua_pushcfunction(L, mu_raise_caught);
+  lua_insert(L, -2);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+static bool is_raised_again(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar)) return false;
+  lua_getinfo(L, "f", &ar);
+  bool again = lua_tocfunction(L, -1) == mu_raise_caught;
+  lua_pop(L, 1);
+  return again;
+}
+
+/* ---- records ---- */
+
+/* Pushes the running task's record if its error equals the one at index. */
+static bool push_record(lua_State *L, mu_sched *s, int index) {
+  index = lua_absindex(L, index);
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  bool is = lua_rawgetp(L, -1, s->current) == LUA_TTABLE;
+  lua_remove(L, -2);
+  if (is) {
+    lua_rawgeti(L, -1, END_ERROR);
+    is = lua_rawequal(L, -1, index);
+    lua_pop(L, 1);
+  }
+  if (!is) lua_pop(L, 1);
+  return is;
+}
+
+/* Stack: ..., error, text -> ..., error. The record of the running task: it is in co, whose frames are pending or not. */
+static void keep(lua_State *L, mu_sched *s, const lua_State *co, bool pending) {
+  lua_createtable(L, TRACE_PENDING, 0);
+  lua_pushvalue(L, -3);
+  lua_rawseti(L, -2, END_ERROR);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, END_TRACEBACK);
+  lua_pushlightuserdata(L, (void *)co);
+  lua_rawseti(L, -2, TRACE_COROUTINE);
+  lua_pushboolean(L, pending);
+  lua_rawseti(L, -2, TRACE_PENDING);
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, s->current);
+  lua_pop(L, 1);
+  s->current->run.flags |= MU_TRACED;
+}
+
+static bool is_in(lua_State *L, const lua_State *co) {
+  lua_rawgeti(L, -1, TRACE_COROUTINE);
+  bool is = lua_touserdata(L, -1) == co;
+  lua_pop(L, 1);
+  return is;
+}
+
+static bool is_pending(lua_State *L) {
+  lua_rawgeti(L, -1, TRACE_PENDING);
+  bool is = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+static void push_beginning(lua_State *L) { lua_pushliteral(L, "stack traceback:"); }
+
+/* Record -> its text. */
+static void to_text(lua_State *L) {
+  lua_rawgeti(L, -1, END_TRACEBACK);
+  lua_remove(L, -2);
+  if (lua_type(L, -1) == LUA_TSTRING) return;
+  lua_pop(L, 1);
+  push_beginning(L);
+}
+
+/* Text -> text with the frames of co from its level on. */
+static void add_frames(lua_State *L, lua_State *co, int level) {
+  mu_push_frames(L, co, level);
+  lua_concat(L, 2);
+}
+
+/* Equal texts may be of different errors, unless it is the runtime who raises one again. */
+int mu_traceback(lua_State *L) {
+  mu_sched *s = mu_sched_of(L);
+  if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
+  luaL_checkstack(L, 8, NULL);
+  bool again = is_raised_again(L);
+  if ((again || lua_type(L, 1) != LUA_TSTRING) && push_record(L, s, 1)) {
+    if (is_in(L, L) && !is_pending(L)) return lua_settop(L, 1), 1; /* it only passes again */
+    to_text(L);
+  } else {
+    push_beginning(L);
+  }
+  add_frames(L, L, 1 + again);
+  keep(L, s, L, false);
+  return 1;
+}
+
+void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co) {
+  luaL_checkstack(L, 8, NULL);
+  bool pending = true;
+  if (s->current && push_record(L, s, -1)) {
+    bool same = is_in(L, co);
+    if (same) pending = is_pending(L);
+    if (same) to_text(L);
+    else lua_pop(L, 1), push_beginning(L);
+  } else {
+    push_beginning(L);
+  }
+  if (pending) add_frames(L, co, 0);
+}
+
+int mu_raise_traced(lua_State *L, mu_sched *s) {
+  if (s->current && !mu_is_error(L, -2, "cancelled")) keep(L, s, L, true);
+  else lua_pop(L, 1);
+  return mu_raise_again(L);
+}
+
+/* ---- from task to task ---- */
+
+int mu_raise_of_task(lua_State *L, mu_sched *s, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 8, NULL);
+  mu_task_push_results(L, lua_touserdata(L, index), index);
+  mu_task_push_traceback(L, index);
+  if (!lua_isstring(L, -1) || !s->current) return lua_pop(L, 1), mu_raise_again(L);
+  mu_task_push(L, s, s->current);
+  mu_task_push_name(L, s, -1);
+  lua_pushfstring(L, "%s\nawaited by %s:", lua_tostring(L, -3), lua_tostring(L, -1));
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+  return mu_raise_traced(L, s);
+}
+
+void mu_trace_add_task(lua_State *L, mu_sched *s, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 8, NULL);
+  mu_task_push_name(L, s, index);
+  mu_task_push_results(L, lua_touserdata(L, index), index);
+  mu_error_text(L);
+  mu_task_push_traceback(L, index);
+  const char *frames = lua_isstring(L, -1) ? strchr(lua_tostring(L, -1), '\n') : NULL;
+  lua_pushfstring(L, "%s\nerror in %s: %s%s", lua_tostring(L, -4), lua_tostring(L, -3), lua_tostring(L, -2),
+                  frames ? frames : "");
+  lua_replace(L, -5);
+  lua_pop(L, 3);
+}
+
+void mu_trace_forget(mu_sched *s, mu_task *t) {
+  lua_pushnil(s->root);
+  lua_rawsetp(s->root, MU_ROOT_TRACES, t);
+  t->run.flags &= (uint16_t)~MU_TRACED;
+}
+
+/* ---- the end of a failed task ---- */
+
+static int unseen(lua_State *L) {
+  mu_sched *s = mu_sched_of(L);
+  lua_getiuservalue(L, 1, 1);
+  mu_task *t = lua_touserdata(L, -1);
+  if (s && !s->closed && t && !(t->run.flags & MU_OBSERVED)) mu_report_failed(L, s, t, lua_gettop(L));
+  return 0;
+}
+
+/* Pushes a value that, when collected together with the running task, reports it. Its index 1 in `body` is the task. */
+static void push_sentinel(lua_State *L) {
+  lua_newuserdatauv(L, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  if (luaL_newmetatable(L, "muster.sentinel")) {
+    lua_pushcfunction(L, unseen);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+}
+
+/* Is the error on top the one that this task, at index 1 in `body`, raised because it was cancelled? */
+static bool own_cancel_error(lua_State *L, const mu_task *t) {
+  if (!(t->run.flags & MU_CANCEL) || t->run.flags & MU_NOERROR) return false;
+  lua_getiuservalue(L, 1, 1);
+  bool own = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return own;
+}
+
+/* Stack: record or anything, error. */
+static bool is_record_of(lua_State *L) {
+  if (!lua_istable(L, -2)) return false;
+  lua_rawgeti(L, -2, END_ERROR);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return same;
+}
+
+void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
+  if (own_cancel_error(L, t)) return;
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_rawgetp(L, -1, t);
+  lua_remove(L, -2);
+  lua_insert(L, -2);      /* kept, error */
+  if (!is_record_of(L)) { /* no handler ran: out of memory, or someone else's cancellation */
+    lua_createtable(L, END_SENTINEL, 0);
+    lua_replace(L, -3);
+  }
+  lua_rawseti(L, -2, END_ERROR);
+  if (!(t->run.flags & MU_OBSERVED)) {
+    push_sentinel(L);
+    lua_rawseti(L, -2, END_SENTINEL);
+    mu_push_root(s, L, MU_ROOT_UNSEEN);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, (lua_Integer)++s->failures);
+    lua_pop(L, 1);
+  }
+  t->run.flags |= MU_PACKED;
+}
+
+void mu_task_push_traceback(lua_State *L, int index) {
+  mu_task *t = lua_touserdata(L, index);
+  if (!t || t->run.state != MU_FAILED || !(t->run.flags & MU_PACKED)) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_getiuservalue(L, index, 1);
+  lua_rawgeti(L, -1, END_TRACEBACK);
+  lua_remove(L, -2);
+}
