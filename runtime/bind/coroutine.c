@@ -69,19 +69,18 @@ static lua_State *check_coroutine(lua_State *L) {
 /* resume(co, ...) -> true, what it yields or returns; false, error */
 static int resume(lua_State *L) {
   mu_sched *s = mu_self(L);
-  if (is_suspended_task(L, s, check_coroutine(L))) {
+  lua_State *co = check_coroutine(L);
+  if (is_suspended_task(L, s, co)) {
     lua_pushboolean(L, 0);
     lua_pushliteral(L, "cannot resume the coroutine of a task");
     return 2;
   }
-  return mu_coroutine_resume(L, s, false);
+  return mu_coroutine_resume(L, s, co, false);
 }
 
 /* Upvalue 2: the coroutine. */
 static int wrapped(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  return mu_coroutine_resume(L, mu_self(L), true);
+  return mu_coroutine_resume(L, mu_self(L), lua_tothread(L, lua_upvalueindex(2)), true);
 }
 
 /* wrap(fn) -> a function that resumes a coroutine of fn, and raises its error */

@@ -97,8 +97,8 @@ static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
 }
 
 /* Stack: frame, error. */
-static int fail(lua_State *L, mu_sched *s, lua_State *co) {
-  if (lua_touserdata(L, FRAME_MARK) == &wrap_mark) return raise_from(L, s, co);
+static int fail(lua_State *L, mu_sched *s, lua_State *co, bool wrap) {
+  if (wrap) return raise_from(L, s, co);
   if (died(co)) abandon_scopes(s, co);
   lua_pushboolean(L, false);
   lua_insert(L, -2);
@@ -106,56 +106,55 @@ static int fail(lua_State *L, mu_sched *s, lua_State *co) {
 }
 
 /* Hands over what co yielded, returned or failed with: the top n values of its stack. */
-static int deliver(lua_State *L, mu_sched *s, lua_State *co, int status, int n) {
-  if (status != LUA_OK && status != LUA_YIELD) {
+static int deliver(lua_State *L, mu_sched *s, lua_State *co, bool wrap, int status, int n) {
+  if (mu_unlikely(status != LUA_OK && status != LUA_YIELD)) {
     lua_xmove(co, L, 1);
-    return fail(L, s, co);
+    return fail(L, s, co, wrap);
   }
-  if (!lua_checkstack(L, n + 1)) {
+  if (mu_unlikely(!lua_checkstack(L, n + 1))) {
     lua_pop(co, n);
     lua_pushliteral(L, "too many results to resume");
-    return fail(L, s, co);
+    return fail(L, s, co, wrap);
   }
-  bool plain = lua_touserdata(L, FRAME_MARK) == &resume_mark;
-  if (plain) lua_pushboolean(L, true);
+  if (!wrap) lua_pushboolean(L, true);
   lua_xmove(co, L, n);
-  return n + plain;
+  return n + !wrap;
 }
 
 static int resumed(lua_State *L, int status, lua_KContext sched);
 
-/* Resumes the coroutine of the frame with the top nargs values of its stack. */
-static int go_on(lua_State *L, mu_sched *s, int nargs) {
+/* Resumes co, the coroutine of the frame, with the top nargs values of its stack. */
+static int go_on(lua_State *L, mu_sched *s, lua_State *co, bool wrap, int nargs) {
   int n;
-  lua_State *co = lua_tothread(L, FRAME_CO);
   int status = mu_resume_inner(L, s, co, nargs, &n);
   if (status == LUA_YIELD && mu_unlikely(task_parked(s))) return lua_yieldk(L, 0, (lua_KContext)s, resumed);
-  return deliver(L, s, co, status, n);
+  return deliver(L, s, co, wrap, status, n);
 }
 
 /* The task was resumed, so that the await inside the coroutine is over. */
 static int resumed(lua_State *L, int status, lua_KContext sched) {
   mu_sched *s = (mu_sched *)sched;
+  lua_State *co = lua_tothread(L, FRAME_CO);
   (void)status;
-  await_ended(s, lua_tothread(L, FRAME_CO));
-  return go_on(L, s, 0);
+  await_ended(s, co);
+  return go_on(L, s, co, lua_touserdata(L, FRAME_MARK) == &wrap_mark, 0);
 }
 
-int mu_coroutine_resume(lua_State *L, mu_sched *s, bool wrap) {
-  lua_State *co = lua_tothread(L, FRAME_CO);
-  lua_pushlightuserdata(L, (void *)(wrap ? &wrap_mark : &resume_mark));
-  lua_insert(L, FRAME_MARK);
-  int nargs = lua_gettop(L) - FRAME_MARK;
+/* The arguments go first, which leaves room for the frame: a generator's step is to be fast. */
+int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap) {
+  int nargs = lua_gettop(L) - !wrap;
   if (mu_unlikely(s->awaiting) && mu_awaiting_task(s, co)) {
     lua_pushliteral(L, "cannot resume a coroutine that awaits");
-    return fail(L, s, co);
+    return fail(L, s, co, wrap);
   }
-  if (!lua_checkstack(co, nargs)) {
+  if (mu_unlikely(!lua_checkstack(co, nargs))) {
     lua_pushliteral(L, "too many arguments to resume");
-    return fail(L, s, co);
+    return fail(L, s, co, wrap);
   }
   lua_xmove(L, co, nargs);
-  return go_on(L, s, nargs);
+  if (wrap) lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushlightuserdata(L, (void *)(wrap ? &wrap_mark : &resume_mark));
+  return go_on(L, s, co, wrap, nargs);
 }
 
 /* ---- closing one that awaits ---- */

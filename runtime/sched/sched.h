@@ -483,11 +483,12 @@ void mu_join_hand_over(mu_sched *s); /* the fiber that is starting tasks is bein
 /* Resumes a coroutine of the script's from L. As lua_resume, which is called in task.c only. */
 int mu_resume_inner(lua_State *L, mu_sched *s, lua_State *co, int nargs, int *nresults);
 
-/* Coroutines of the script's (coroutine.c). mu_coroutine_resume: coroutine at index 1, arguments -> as coroutine.resume,
-** or as a wrapped one; the operand of return. mu_coroutine_close: of one that awaits. */
-lua_State *mu_inner(lua_State *co); /* the one that co waits for in a call of resume; or NULL */
+/* Coroutines of the script's (coroutine.c). mu_coroutine_resume: coroutine at index 1, arguments -> as coroutine.resume;
+** or, wrapped, the coroutine in upvalue 2, arguments -> as a wrapped one; the operand of return. mu_coroutine_close: of
+** one that awaits. */
+lua_State *mu_inner(lua_State *co); /* the one that co resumes, or waits for, in such a call; or NULL */
 mu_task *mu_awaiting_task(mu_sched *s, lua_State *co); /* the task in which co awaits; or NULL */
-int mu_coroutine_resume(lua_State *L, mu_sched *s, bool wrap);
+int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap);
 int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co);
 void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t); /* t will wait in L, inside it; raises */
 void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t);
