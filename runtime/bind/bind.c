@@ -78,8 +78,8 @@ lua_Integer mu_check_count(lua_State *L, int index, lua_Integer least, const cha
 
 void mu_open_core(lua_State *L, int s) {
   static void (*const parts[])(lua_State *, int) = {
-      mu_bind_task,      mu_bind_time,  mu_bind_join,    mu_bind_group,
-      mu_bind_semaphore, mu_bind_event, mu_bind_channel, mu_bind_suspend, /* events need locks */
+      mu_bind_task,  mu_bind_time,    mu_bind_join,    mu_bind_group,   mu_bind_semaphore,
+      mu_bind_event, mu_bind_channel, mu_bind_suspend, mu_bind_inspect, /* events need locks */
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L, s);

@@ -15,6 +15,7 @@ void mu_bind_semaphore(lua_State *L, int s);
 void mu_bind_event(lua_State *L, int s);
 void mu_bind_channel(lua_State *L, int s);
 void mu_bind_suspend(lua_State *L, int s);
+void mu_bind_inspect(lua_State *L, int s);
 void mu_bind_coroutine(lua_State *L, int s); /* changes the coroutine library; adds nothing */
 void mu_unbind_coroutine(lua_State *L);      /* changes it back */
 void mu_bind_require(lua_State *L, int s); /* replaces the function of the package library, if it is there */

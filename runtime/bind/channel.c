@@ -1,5 +1,6 @@
 #include "sched/channel.h"
 #include "bind/bind.h"
+#include "sched/inspect.h"
 
 #include <string.h>
 
@@ -206,8 +207,10 @@ static int selected(lua_State *L, int status, lua_KContext top) {
   return tag ? chosen(L, tag, lua_gettop(L) == (int)top) : timed_out(L);
 }
 
-static const mu_opclass limit_class = {
-    .name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
+static const mu_opclass limit_class = {.name = "a time limit",
+                                       .size = sizeof(mu_timer),
+                                       .cancel = mu_timer_cancel,
+                                       .describe = mu_timer_describe};
 
 /* {channel | {send=, value=} …, timeout=} -> index, value; nil, "timeout" */
 static int select_case(lua_State *L) {

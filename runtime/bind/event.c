@@ -139,7 +139,7 @@ static int condition_notify_all(lua_State *L) {
 /* ---- barrier ---- */
 
 typedef struct {
-  lua_Integer parties, arrived;
+  mu_parties of;
   mu_link waiters;
 } barrier;
 
@@ -148,8 +148,7 @@ static barrier *check_barrier(lua_State *L) { return mu_check_object(L, 1); }
 static int barrier_new(lua_State *L) {
   lua_Integer n = mu_check_count(L, 1, 1, "parties");
   barrier *b = construct(L, sizeof *b, 0);
-  b->parties = n;
-  b->arrived = 0;
+  b->of = (mu_parties){.parties = n};
   mu_list_init(&b->waiters);
   return 1;
 }
@@ -168,20 +167,19 @@ static int barrier_wait(lua_State *L) {
   barrier *b = check_barrier(L);
   mu_task *t = mu_enter(L, s, "barrier:wait");
   lua_settop(L, 1);
-  lua_Integer place = b->arrived + 1;
-  if (place == b->parties) {
-    b->arrived = 0;
+  lua_Integer place = b->of.arrived + 1;
+  if (place == b->of.parties) {
+    b->of.arrived = 0;
     mu_queue_wake(s, &b->waiters, SIZE_MAX);
     lua_pushinteger(L, place);
     return 1;
   }
   mu_check_wait(L, s, "barrier:wait");
-  return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, &b->arrived, (lua_KContext)place,
-                       barrier_passed);
+  return mu_queue_wait(L, s, t, &b->waiters, &mu_barrier_wait, &b->of, (lua_KContext)place, barrier_passed);
 }
 
 static int barrier_waiting(lua_State *L) {
-  lua_pushinteger(L, check_barrier(L)->arrived);
+  lua_pushinteger(L, check_barrier(L)->of.arrived);
   return 1;
 }
 

@@ -5,8 +5,8 @@
 ** metatable of permits. A permit's user value 1 is what it is of. */
 typedef struct {
   mu_semaphore *of;
-  lua_Integer n; /* 0 once released */
-  uint64_t turn; /* of a lock */
+  lua_Integer n;   /* 0 once released */
+  uint64_t ticket; /* of a lock: which holding of it; of a semaphore: the number of its record */
 } permit;
 
 static mu_semaphore *check(lua_State *L) { return mu_check_object(L, 1); }
@@ -30,16 +30,25 @@ static permit *push_permit(lua_State *L, mu_semaphore *m) {
 /* The permit is for n from now on. */
 static void grant(mu_sched *s, permit *p, lua_Integer n) {
   p->n = n;
-  if (is_lock(p->of)) mu_lock_take(s, p->of, 0);
-  p->turn = p->of->turn;
+  if (is_lock(p->of)) {
+    mu_lock_take(s, p->of, 0);
+    p->ticket = p->of->turn;
+  } else {
+    p->ticket = mu_hold_add(s, p->of, p, n);
+  }
 }
 
 static int permit_close(lua_State *L) {
   permit *p = mu_check_object(L, 1);
   lua_Integer n = p->n;
   p->n = 0;
-  if (is_lock(p->of) && p->turn != p->of->turn) return 0; /* released by lock:release */
-  if (n && !mu_semaphore_release(mu_self(L), p->of, n))
+  if (!n) return 0;
+  if (is_lock(p->of)) {
+    if (p->ticket != p->of->turn) return 0; /* released by lock:release */
+  } else {
+    mu_hold_remove(p->of, p->ticket, p);
+  }
+  if (!mu_semaphore_release(mu_self(L), p->of, n))
     return luaL_error(L, "%s: more released than acquired", p->of->what);
   return 0;
 }
@@ -106,6 +115,7 @@ static int release(lua_State *L) {
     return luaL_error(L, "lock:release: the running task does not hold it");
   if (!mu_semaphore_release(s, m, k))
     return luaL_error(L, "%s:release: more released than acquired", m->what);
+  if (!is_lock(m)) mu_holds_reduce(s, m, k);
   return 0;
 }
 
@@ -157,16 +167,21 @@ static int locked(lua_State *L) {
 
 /* ---- constructors ---- */
 
-static int construct(lua_State *L, const char *what, lua_Integer n) {
-  mu_semaphore *m = lua_newuserdatauv(L, sizeof *m, 0);
+static int construct(lua_State *L, const char *what, lua_Integer n, uint32_t holds) {
+  mu_semaphore *m = lua_newuserdatauv(L, sizeof *m + holds * sizeof *m->holds, 0);
   mu_semaphore_init(m, what, n);
+  mu_semaphore_record(m, holds);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   return 1;
 }
 
-static int semaphore(lua_State *L) { return construct(L, "semaphore", mu_check_count(L, 1, 1, "permits")); }
-static int lock(lua_State *L) { return construct(L, "lock", 1); }
+static int semaphore(lua_State *L) {
+  lua_Integer n = mu_check_count(L, 1, 1, "permits");
+  return construct(L, "semaphore", n, n < MU_MOST_HOLDS ? (uint32_t)n : MU_MOST_HOLDS);
+}
+
+static int lock(lua_State *L) { return construct(L, "lock", 1, 0); }
 
 /* Methods with the metatable of permits, which is at index permits, as upvalue 3. Pushes the metatable. */
 static void lock_class(lua_State *L, int s, int permits, const char *name, const luaL_Reg *methods) {

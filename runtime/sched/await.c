@@ -1,4 +1,5 @@
 #include "sched/await.h"
+#include "sched/inspect.h"
 
 typedef struct {
   mu_queued queued;
@@ -25,11 +26,18 @@ static bool awaits(const mu_op *op, const mu_task *self, int *steps) {
   return mu_waits_for(((const await_op *)op)->task, self, steps);
 }
 
+static void describe(lua_State *L, mu_sched *s, const mu_op *op) {
+  (void)s;
+  lua_pushinteger(L, (lua_Integer)((const await_op *)op)->task->id);
+  lua_setfield(L, -2, "on");
+}
+
 static const mu_opclass await_class = {.name = "a task",
                                        .size = sizeof(await_op),
                                        .cascades = true,
                                        .cancel = cancel_awaited,
-                                       .waits_for = awaits};
+                                       .waits_for = awaits,
+                                       .describe = describe};
 
 static int push_end(lua_State *L, mu_task *t, bool protect) {
   int base = lua_gettop(L);

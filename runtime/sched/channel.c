@@ -1,4 +1,5 @@
 #include "sched/channel.h"
+#include "sched/inspect.h"
 
 enum { BUFFER = 1, RETURNED };
 
@@ -155,12 +156,22 @@ static void return_value(mu_sched *s, mu_op *base) {
   lua_pop(root, 1);
 }
 
+static void describe_send(lua_State *L, mu_sched *s, const mu_op *op) {
+  const mu_channel *c = ((const channel_op *)op)->channel;
+  (void)s;
+  if (c->capacity == 0) mu_describe(L, "what", "somebody to receive from a channel");
+  else mu_describe(L, "detail", "%I of %I taken", (LUAI_UACINT)c->count, (LUAI_UACINT)c->capacity);
+}
+
 static const mu_opclass receive_class = {.name = "a value from a channel",
                                          .size = sizeof(channel_op),
                                          .cancel = mu_queued_cancel,
                                          .revoke = return_value};
-static const mu_opclass send_class = {
-    .name = "room in a channel", .size = sizeof(channel_op), .commits = true, .cancel = mu_queued_cancel};
+static const mu_opclass send_class = {.name = "room in a channel",
+                                      .size = sizeof(channel_op),
+                                      .commits = true,
+                                      .cancel = mu_queued_cancel,
+                                      .describe = describe_send};
 
 void mu_channel_wait(lua_State *L, mu_sched *s, mu_task *t, const mu_case *c, int tag) {
   channel_op *op = mu_op_new(L, s, t, c->sends ? &send_class : &receive_class);

@@ -5,10 +5,15 @@
 
 #include "sched/sched.h"
 
-/* Waits in the running task t, at the end of queue, until woken; cls is one of the classes below. count, which may be
-** NULL, is incremented, and decremented if the wait is cancelled. The operand of return. */
+/* Those for whom a barrier waits. */
+typedef struct {
+  lua_Integer parties, arrived;
+} mu_parties;
+
+/* Waits in the running task t, at the end of queue, until woken; cls is one of the classes below. parties: of a barrier,
+** or NULL; one more has arrived, and one less if the wait is cancelled. The operand of return. */
 int mu_queue_wait(lua_State *L, mu_sched *s, mu_task *t, mu_link *queue, const mu_opclass *cls,
-                  lua_Integer *count, lua_KContext ctx, lua_KFunction k);
+                  mu_parties *parties, lua_KContext ctx, lua_KFunction k);
 
 extern const mu_opclass mu_event_wait; /* of an event */
 extern const mu_opclass

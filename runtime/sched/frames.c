@@ -142,6 +142,15 @@ static int deepest_level(lua_State *co) {
   return low;
 }
 
+/* Below a main chunk are the first function of a task, and maybe one of the host's. */
+bool mu_frames_have_main(lua_State *co) {
+  lua_Debug ar;
+  int deepest = deepest_level(co);
+  for (int level = deepest - 1; level >= 0 && level >= deepest - 2; level--)
+    if (lua_getstack(co, level, &ar) && lua_getinfo(co, "S", &ar) && ar.what[0] == 'm') return true;
+  return false;
+}
+
 /* Replaces the text on top of L by the same with a frame of co, which has the field of "S". */
 static void append_frame(lua_State *L, lua_State *co, lua_Debug *ar) {
   char place[MU_PLACE_SIZE];

@@ -18,6 +18,9 @@ void mu_frame_place(const lua_Debug *ar, char place[MU_PLACE_SIZE]);
 ** "Sl". */
 bool mu_frame_of_script(lua_State *co, const mu_sched *s, lua_Debug *ar);
 
+/* Does a main chunk run in co, of a task, below all other frames of the script? */
+bool mu_frames_have_main(lua_State *co);
+
 /* Pushes on L the frames of co from its level on, each as "\n\tsource:line: in function 'name'", innermost first; ""
 ** if there are none. If co resumes a coroutine of the script's, the frames of that one come first, and level counts
 ** from there. Raises only on no memory. */

@@ -1,4 +1,5 @@
 #include "sched/join.h"
+#include "sched/inspect.h"
 
 #include <assert.h>
 
@@ -273,6 +274,25 @@ void mu_joins_cancel_failed(mu_sched *s) {
   s->cancelling_joins = false;
 }
 
+/* ---- who waits for a child ---- */
+
+static int add_waiters(const mu_link *queue, uint64_t *ids, int max) {
+  int n = 0;
+  for (const mu_link *l = queue->next; l != queue && n < max; l = l->next)
+    ids[n++] = mu_container(l, mu_queued, link)->op.task->id;
+  return n;
+}
+
+int mu_join_awaiters(const mu_op *op, uint64_t *ids, int max) {
+  if (op->cls != &child_class) return 0;
+  const mu_join *j = ((const child *)op)->join;
+  int n = add_waiters(&j->waiters, ids, max);
+  n += add_waiters(&j->takers, ids + n, max - n);
+  const mu_task *owner = j->scope.deadline.op.task; /* of a group, though it waits for something else */
+  if (n == 0 && owner && max > 0) ids[n++] = owner->id;
+  return n;
+}
+
 /* ---- making ---- */
 
 static void make_room(lua_State *L, mu_join *j, int index, uint32_t size) {
@@ -367,23 +387,42 @@ static bool joins(const mu_op *op, const mu_task *self, int *steps) {
   return false;
 }
 
+static void describe(lua_State *L, mu_sched *s, const mu_op *op) {
+  const mu_join *j = ((const join_op *)op)->join;
+  (void)s;
+  const char *drained = op->cls->firm ? " cancelled" : "";
+  const char *next = op->cls->revoke ? "the next of " : "";
+  mu_describe(L, "what", "%s%I%s task%s", next, (LUAI_UACINT)j->total, drained, j->total == 1 ? "" : "s");
+  mu_describe(L, "detail", "%I ended", (LUAI_UACINT)j->ended);
+}
+
 static const mu_opclass wait_class = {.name = "tasks to end",
                                       .size = sizeof(join_op),
                                       .cascades = true,
                                       .cancel = cancel_tasks,
-                                      .waits_for = joins};
-static const mu_opclass watch_class = {
-    .name = "tasks to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .waits_for = joins};
+                                      .waits_for = joins,
+                                      .describe = describe};
+static const mu_opclass watch_class = {.name = "tasks to end",
+                                       .size = sizeof(join_op),
+                                       .cancel = mu_queued_cancel,
+                                       .waits_for = joins,
+                                       .describe = describe};
 static const mu_opclass drain_class = {.name = "cancelled tasks to end",
                                        .size = sizeof(join_op),
                                        .firm = true,
                                        .commits = true,
                                        .cancel = mu_queued_cancel,
-                                       .waits_for = joins};
-static const mu_opclass next_class = {
-    .name = "the next task to end", .size = sizeof(join_op), .cancel = mu_queued_cancel, .revoke = wake_next};
-static const mu_opclass limit_class = {
-    .name = "a time limit", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
+                                       .waits_for = joins,
+                                       .describe = describe};
+static const mu_opclass next_class = {.name = "the next task to end",
+                                      .size = sizeof(join_op),
+                                      .cancel = mu_queued_cancel,
+                                      .revoke = wake_next,
+                                      .describe = describe};
+static const mu_opclass limit_class = {.name = "a time limit",
+                                       .size = sizeof(mu_timer),
+                                       .cancel = mu_timer_cancel,
+                                       .describe = mu_timer_describe};
 
 static void wait_on(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, mu_link *queue,
                     const mu_opclass *cls) {

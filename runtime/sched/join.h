@@ -74,6 +74,10 @@ int mu_join_await_next(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, double
 /* Is op the timer of mu_join_await_next? */
 bool mu_join_is_time_limit(const mu_op *op);
 
+/* Of the op of a task watched by a join: writes the ids of at most max tasks that wait for the join, or whose group it
+** is. Returns how many. */
+int mu_join_awaiters(const mu_op *op, uint64_t *ids, int max);
+
 /* Takes the first queued index; 0 if there is none. */
 uint32_t mu_join_take(mu_join *j);
 

@@ -64,6 +64,8 @@ typedef struct {
   void (*abandoned)(lua_State *L, mu_op *op);
   /* Which one of those that name means, in quotes after it. NULL: the name says all. Calls no Lua. */
   const char *(*which)(const mu_op *op);
+  /* Sets fields of the table on top of L, which tells a person of the wait (see inspect.h). NULL: its name says all. */
+  void (*describe)(lua_State *L, mu_sched *s, const mu_op *op);
 } mu_opclass;
 
 struct mu_op {

@@ -1,4 +1,5 @@
 #include "sched/semaphore.h"
+#include "sched/inspect.h"
 
 typedef struct {
   mu_queued queued;
@@ -6,9 +7,19 @@ typedef struct {
   lua_Integer wanted;
 } acquire_op;
 
+static bool is_lock(const mu_semaphore *m) { return m->what[0] == 'l'; }
+
 void mu_semaphore_init(mu_semaphore *m, const char *what, lua_Integer limit) {
   *m = (mu_semaphore){.what = what, .limit = limit, .free = limit};
   mu_list_init(&m->waiters);
+}
+
+void mu_semaphore_record(mu_semaphore *m, uint32_t n) {
+  m->nholds = n;
+  for (uint32_t i = n; i > 0; i--) {
+    m->holds[i - 1] = (mu_hold){NULL, m->free_hold, 0};
+    m->free_hold = i;
+  }
 }
 
 bool mu_semaphore_try(mu_semaphore *m, lua_Integer k) {
@@ -60,13 +71,67 @@ static void give_back(mu_sched *s, mu_op *op) {
   mu_semaphore_release(s, a->semaphore, a->wanted);
 }
 
-static const mu_opclass acquire_class = {
-    .name = "a permit", .size = sizeof(acquire_op), .cancel = leave_queue, .revoke = give_back};
+/* ---- who has the permits? ---- */
+
+/* Takes up to n permits off the records of a task, or (0) of any. Returns how many. */
+static lua_Integer reduce(mu_semaphore *m, uint64_t task, lua_Integer n) {
+  lua_Integer left = n;
+  for (uint32_t i = 0; i < m->nholds && left > 0; i++) {
+    mu_hold *h = &m->holds[i];
+    if (!h->permit || (task && h->task != task)) continue;
+    lua_Integer some = h->n < left ? h->n : left;
+    left -= some;
+    h->n -= some;
+    if (h->n == 0) mu_hold_remove(m, i + 1, h->permit);
+  }
+  return n - left;
+}
+
+static lua_Integer recorded(const mu_semaphore *m) {
+  lua_Integer sum = 0;
+  for (uint32_t i = 0; i < m->nholds; i++) sum += m->holds[i].permit ? m->holds[i].n : 0;
+  return sum;
+}
+
+void mu_holds_reduce(const mu_sched *s, mu_semaphore *m, lua_Integer n) {
+  if (s->current) reduce(m, s->current->id, n);
+  lua_Integer too_many = recorded(m) - (m->limit - m->free);
+  if (too_many > 0) reduce(m, 0, too_many);
+}
+
+static void describe_holders(lua_State *L, const mu_semaphore *m) {
+  for (uint32_t i = 0; i < m->nholds; i++)
+    if (m->holds[i].permit) mu_describe_task(L, "holders", m->holds[i].task);
+  lua_pushinteger(L, m->limit - m->free - recorded(m));
+  lua_setfield(L, -2, "others");
+}
+
+static void describe(lua_State *L, mu_sched *s, const mu_op *op) {
+  const mu_semaphore *m = ((const acquire_op *)op)->semaphore;
+  lua_Integer n = ((const acquire_op *)op)->wanted;
+  (void)s;
+  if (is_lock(m)) {
+    mu_describe(L, "what", op->cls->firm ? "its lock" : "a lock");
+    if (m->holder) mu_describe_task(L, "holders", m->holder);
+    return;
+  }
+  if (n == 1) mu_describe(L, "what", "a permit of a semaphore");
+  else mu_describe(L, "what", "%I permits of a semaphore", (LUAI_UACINT)n);
+  mu_describe(L, "detail", "%I of %I free", (LUAI_UACINT)m->free, (LUAI_UACINT)m->limit);
+  describe_holders(L, m);
+}
+
+static const mu_opclass acquire_class = {.name = "a permit",
+                                         .size = sizeof(acquire_op),
+                                         .cancel = leave_queue,
+                                         .revoke = give_back,
+                                         .describe = describe};
 static const mu_opclass reacquire_class = {.name = "its lock",
                                            .size = sizeof(acquire_op),
                                            .firm = true,
                                            .commits = true,
-                                           .cancel = mu_queued_cancel};
+                                           .cancel = mu_queued_cancel,
+                                           .describe = describe};
 
 int mu_semaphore_wait(lua_State *L, mu_sched *s, mu_task *t, mu_semaphore *m, lua_Integer k, bool shielded,
                       lua_KContext ctx, lua_KFunction k_resumed) {

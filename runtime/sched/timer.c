@@ -1,6 +1,6 @@
 /* timer.c: ops that fire at a time. Start and stop cost O(log n); due timers fire in deadline order, ties in start
 ** order. Firing resumes nothing: it wakes tasks, and cancels scopes. */
-#include "sched/sched.h"
+#include "sched/inspect.h"
 
 bool mu_timer_start(mu_sched *s, mu_timer *t, double at) { return mu_heap_insert(&s->timers, &t->item, at); }
 
@@ -21,7 +21,8 @@ mu_timer *mu_timer_op(lua_State *L, mu_sched *s, mu_task *t, const mu_opclass *c
   return timer;
 }
 
-static const mu_opclass sleep_class = {.name = "sleep", .size = sizeof(mu_timer), .cancel = mu_timer_cancel};
+static const mu_opclass sleep_class = {
+    .name = "sleep", .size = sizeof(mu_timer), .cancel = mu_timer_cancel, .describe = mu_timer_describe};
 
 static int slept(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
