@@ -31,10 +31,7 @@ static void report_seed(muster *m) {
 }
 
 static int report_deadlock(muster *m) {
-  static const char title[] =
-      "muster: deadlock: nothing can run, no timer and no I/O is pending, and these tasks wait:\n";
-  m->s->hooks.report(m->s->hooks.data, title, sizeof title - 1);
-  mu_sched_report_waiting(m->s);
+  mu_report_deadlock(m);
   if (m->s->seed) report_seed(m);
   return MUSTER_EDEADLOCK;
 }

@@ -48,6 +48,13 @@ int mu_open_host(lua_State *L);
 /* For states of our own: what luaL_newstate sets up. */
 void mu_set_panic_and_warnings(lua_State *L);
 
+/* Reports, as muster_config tells, the tree of all live tasks. From the loop's thread: also while a task runs, from a
+** debug hook in it. */
+void mu_report_tasks(muster *m);
+
+/* Reports the tasks that wait, when nothing is left that could wake one. */
+void mu_report_deadlock(muster *m);
+
 /* Does what an interrupt asked for. */
 void mu_take_interrupt(muster *m);
 

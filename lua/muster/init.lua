@@ -11,6 +11,7 @@ local M = {
   spawn = core.spawn,
   current = core.current,
   tasks = core.tasks,
+  dump = function() require "muster.report".dump() end, -- few programs need it
   is_task = core.is_task,
   is_cancelled = core.is_cancelled,
   suspend = core.suspend,

@@ -39,7 +39,7 @@ function task:cancel(reason) end
 ---@return task.status
 function task:status() end
 
----Where a failed task raised; where a task that has begun is; nil otherwise.
+---Where a failed task raised; where a task that has begun is, and where it was spawned; nil otherwise.
 ---@return string?
 function task:traceback() end
 
@@ -75,6 +75,10 @@ function async.current() end
 ---The tasks that have started and not ended.
 ---@return task[]
 function async.tasks() end
+
+---Prints, on stderr, the tree of who awaits whom: of each task what it waits for, how long it has, who holds that, its
+---line, and where it was spawned. Many that look the same are folded.
+function async.dump() end
 
 ---@param x any
 ---@return boolean

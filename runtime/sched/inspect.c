@@ -64,9 +64,11 @@ static void push_wait(lua_State *L, mu_sched *s, const mu_task *t, const mu_op *
     return;
   }
   const mu_opclass *cls = op->cls;
-  set_number(L, "seconds", now(s) - op->since);
-  if (cls->which) mu_describe(L, "what", "%s '%s'", cls->name, cls->which(op));
+  const char *which = cls->which ? cls->which(op) : NULL;
+  double seconds = now(s) - op->since;
+  if (which) mu_describe(L, "what", "%s '%s'", cls->name, which);
   else mu_describe(L, "what", "%s", cls->name);
+  set_number(L, "seconds", seconds);
   if (cls->describe && waits_on(t, op)) cls->describe(L, s, op);
 }
 
