@@ -154,6 +154,14 @@ describe("a task that waits for ever", function()
     task.name = "other"
     task:await()
   ]])
+  waits("the module 'a.module', which task 'loader' loads", [[
+    package.preload["a.module"] = function() async.event():wait() end
+    async.spawn(require, "a.module").name = "loader"
+    async.yield()
+    require "a.module"
+  ]])
+  waits("an event", "coroutine.wrap(function() async.event():wait() end)()")
+  waits("an event", "table.sort({1, 2}, function() async.event():wait() end)")
   waits("3 tasks (1 ended)", [[
     local function wait() async.event():wait() end
     async.gather {wait, wait, async.yield}

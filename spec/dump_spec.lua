@@ -194,6 +194,21 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
       assert.matches("\n… and %d+ more like it\n", text)
     end)
   end)
+
+  it("has the line in the coroutine that runs, or in which a task waits", function()
+    local text = coroutine.wrap(function()
+      local own = report.tasks()
+      return own
+    end)()
+    local line = debug.getinfo(1, "l").currentline - 3
+    assert.matches((": runs  %%[%s:%d[],]"):format(FILE, line), text)
+    with_tasks(function(add)
+      local task = add("nested", function() coroutine.wrap(function() forever() end)() end)
+      assert.is_truthy(task:traceback())
+      line = debug.getinfo(forever, "S").linedefined + 1
+      assert.matches(("'nested': [^\n]*%%[%s:%d,"):format(FILE, line), report.tasks())
+    end)
+  end)
 end)
 
 describe("async.dump", function()

@@ -44,6 +44,40 @@ describe("the frames of a task", function()
     assert.equal("in function 'a.module.waits'", frames_of(function() waits() end)[1])
   end)
 
+  it("begin with those of the coroutines in which it waits", function()
+    local function waits() async.sleep(1) end
+    local lines = frames_of(function()
+      local inner = coroutine.wrap(function()
+        local ok = coroutine.resume(coroutine.create(function() waits() end))
+        return ok
+      end)
+      inner()
+    end)
+    assert.equal(4, #lines, table.concat(lines, "\n"))
+    assert.equal("in upvalue 'waits'", lines[1])
+    for i = 2, 4 do assert.matches("^in function <spec/frames_spec.lua:%d+>$", lines[i]) end
+  end)
+
+  it("have the C function from inside which it waits", function()
+    local lines = frames_of(function()
+      table.sort({1, 2}, function(a, b)
+        async.sleep(1)
+        return a < b
+      end)
+    end)
+    assert.equal("[C]: in function 'table.sort'", lines[2])
+    assert.equal(3, #lines)
+  end)
+
+  it("of the running task are those of its coroutines too", function()
+    local text = coroutine.wrap(function()
+      local own = async.current():traceback()
+      return own
+    end)()
+    local line = debug.getinfo(1, "l").currentline - 3
+    assert.matches(("^stack traceback:\n\tspec/frames_spec.lua:%d: in function <"):format(line), text)
+  end)
+
   it("are none for a C function of the runtime", function()
     assert.same({}, (frames_of(async.sleep, 1)))
   end)

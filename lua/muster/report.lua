@@ -56,6 +56,7 @@ local function one_wait(nodes, wait)
   local holders = holders_of(nodes, wait)
   if detail then text = ("%s (%s)"):format(text, detail) end
   if holders then text = ("%s, held by %s"):format(text, holders) end
+  if wait.loaders then text = ("%s, which %s loads"):format(text, name_of_id(nodes, wait.loaders[1])) end
   return text
 end
 
@@ -266,7 +267,8 @@ end
 local function next_in_circle(nodes, node)
   local facts = node and core.facts(node.task)
   local wait = facts and facts.waits and facts.waits[1]
-  return wait and nodes.by_id[wait.on or wait.holders and wait.holders[1]]
+  local ids = wait and (wait.on and {wait.on} or wait.holders or wait.loaders)
+  return ids and nodes.by_id[ids[1]]
 end
 
 --- A sentence on the first circle that there is.

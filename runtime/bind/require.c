@@ -5,6 +5,7 @@
 ** that requires what it is loading itself loads it again, as ever, and so does code outside of tasks; where the C stack
 ** would overflow in the end, a limit takes its place, as modules that await do not use the C stack. */
 #include "bind/bind.h"
+#include "sched/inspect.h"
 
 #include <lualib.h>
 
@@ -49,11 +50,18 @@ static bool waits_for_owner(const mu_op *op, const mu_task *self, int *steps) {
 
 static const char *module_name(const mu_op *op) { return ((const wait_op *)op)->name; }
 
+static void describe(lua_State *L, mu_sched *s, const mu_op *op) {
+  const mu_task *owner = ((const wait_op *)op)->claim->load->owner;
+  (void)s;
+  if (owner) mu_describe_task(L, "loaders", owner->id);
+}
+
 static const mu_opclass wait_class = {.name = "the module",
                                       .size = sizeof(wait_op),
                                       .cancel = mu_queued_cancel,
                                       .waits_for = waits_for_owner,
-                                      .which = module_name};
+                                      .which = module_name,
+                                      .describe = describe};
 
 static wait_op *first_waiter(load *l) { return (wait_op *)(void *)mu_queue_first(&l->waiters); }
 

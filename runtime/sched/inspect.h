@@ -15,7 +15,8 @@
 **   detail   more words
 **   left     seconds until it fires, of a timer
 **   holders  ids of tasks that hold what it waits for
-**   others   how many permits are held by nobody knows whom */
+**   others   how many permits are held by nobody knows whom
+**   loaders  of a module: the id of the task that loads it */
 #ifndef MU_INSPECT_H
 #define MU_INSPECT_H
 
