@@ -173,19 +173,25 @@ static int set_virtual(lua_State *L) {
   return 1;
 }
 
-/* -> a table of counters, those of muster_stats_t and: handles (of libuv, active), busy (any I/O pending?) */
+/* -> a table of counters, those of muster_stats_t and: daemons (of the tasks alive), handles (of libuv, active),
+** busy (any I/O pending?) */
 static int stats(lua_State *L) {
   muster_stats_t st;
   muster_stats(host_of(L), &st);
   const struct {
     const char *name;
     lua_Integer value;
-  } fields[] = {
-      {"turns", (lua_Integer)st.turns},         {"resumes", (lua_Integer)st.resumes},
-      {"tasks", (lua_Integer)st.tasks},         {"alive", (lua_Integer)st.alive},
-      {"peak", (lua_Integer)st.peak},           {"coroutines", (lua_Integer)st.coroutines},
-      {"timers", (lua_Integer)st.timers},       {"ops", (lua_Integer)st.ops},
-      {"unhandled", (lua_Integer)st.unhandled}, {"handles", (lua_Integer)mu_loop_handles(&host_of(L)->loop)}};
+  } fields[] = {{"turns", (lua_Integer)st.turns},
+                {"resumes", (lua_Integer)st.resumes},
+                {"tasks", (lua_Integer)st.tasks},
+                {"alive", (lua_Integer)st.alive},
+                {"peak", (lua_Integer)st.peak},
+                {"coroutines", (lua_Integer)st.coroutines},
+                {"timers", (lua_Integer)st.timers},
+                {"ops", (lua_Integer)st.ops},
+                {"unhandled", (lua_Integer)st.unhandled},
+                {"daemons", (lua_Integer)host_of(L)->s->daemons},
+                {"handles", (lua_Integer)mu_loop_handles(&host_of(L)->loop)}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(L, fields[i].value);

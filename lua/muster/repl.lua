@@ -1,0 +1,202 @@
+--- The interactive session: reads chunks, runs them, shows their values. How lines come and where text goes is the
+--- matter of an `io` object, so that a terminal and a pipe are served alike.
+local locals = require "muster.repl.locals"
+local show = require "muster.show"
+
+local debug, load, pcall, select, string, table = debug, load, pcall, select, string, table
+local async = require "muster"
+local host = require "muster.host"
+
+local M = {}
+
+local CHUNK_NAME = "=stdin"
+
+---@class muster.repl.io
+---@field terminal boolean pretty values, completion, dot-commands, locals that persist
+---@field read async fun(prompt: string): string? a line without its end; nil at the end of the input
+---@field write fun(text: string)
+---@field width? fun(): integer
+---@field height? fun(): integer
+---@field color boolean?
+---@field remember? fun(line: string) for the history
+
+---@class muster.session
+---@field io muster.repl.io
+---@field locals muster.locals
+---@field asked boolean? at the end of input it has said that tasks are alive
+local Session = {}
+Session.__index = Session
+
+--- What a chunk that does not compile raises: a message that has no traceback.
+local SyntaxError = {__name = "syntax error"}
+function SyntaxError.__tostring(e) return e.message end
+
+local LUA_RIDX_GLOBALS <const> = 2
+
+--- The table of globals, whatever `_G` is now.
+local function globals() return debug.getregistry()[LUA_RIDX_GLOBALS] end
+
+-- ---- reading ----
+
+local function prompt(first)
+  local text = first and "> " or ">> "
+  local ok, own = pcall(function() return globals()[first and "_PROMPT" or "_PROMPT2"] end)
+  if not ok or own == nil then return text end
+  local is_text, shown = pcall(tostring, own)
+  return is_text and shown or text
+end
+
+function Session:read_line(first)
+  local line = self.io.read(prompt(first))
+  if line then self.asked = nil end
+  return line
+end
+
+function Session:compile(code)
+  if self.io.terminal then return self.locals:load(code, CHUNK_NAME) end
+  return load(code, CHUNK_NAME, "t")
+end
+
+local function is_incomplete(message) return message:sub(-5) == "<eof>" end
+
+--- Compiles code as an expression or as statements. Without a chunk: a message, and whether more lines may help.
+function Session:parse(code)
+  local chunk, not_expression = self:compile("return " .. code .. ";")
+  if chunk then return chunk end
+  local statements, message = self:compile(code)
+  if statements then return statements end
+  if is_incomplete(message) then return nil, message, true end
+  if not self.io.terminal then return nil, message, false end
+  _, not_expression = load("return " .. code, CHUNK_NAME, "t")
+  return nil, message, not_expression and is_incomplete(not_expression)
+end
+
+--- "=x" is an old way to write "return x".
+local function without_equals(line) return (line:gsub("^=", "return ", 1)) end
+
+function Session:remember(code)
+  if self.io.remember and code:find "%S" then self.io.remember(code) end
+end
+
+--- Reads on until the code is a chunk, or cannot become one.
+function Session:read_chunk(line)
+  local code = line
+  while true do
+    local chunk, message, more = self:parse(without_equals(code))
+    local next_line = more and self:read_line(false)
+    if not next_line then
+      self:remember(code)
+      if chunk then return chunk end
+      error(setmetatable({message = message}, SyntaxError), 0)
+    end
+    code = code .. "\n" .. next_line
+  end
+end
+
+-- ---- values ----
+
+local function print_values(...)
+  local ok, err = pcall(globals().print, ...)
+  if ok then return end
+  if async.is_cancelled(err) then error(err, 0) end
+  io.stderr:write(("error calling 'print' (%s)\n"):format(tostring(err):match "^[^\n]*"))
+end
+
+function Session:show_values(...)
+  local options = {width = self.io.width and self.io.width(), height = self.io.height and self.io.height(),
+    color = self.io.color}
+  local texts = {}
+  for i = 1, select("#", ...) do texts[i] = show.show((select(i, ...)), options) end
+  self.io.write(table.concat(texts, "\n") .. "\n")
+  local first = ...
+  if first ~= nil then rawset(globals(), "_", first) end
+end
+
+function Session:finish(...)
+  if select("#", ...) == 0 then return end
+  if self.io.terminal then self:show_values(...) else print_values(...) end
+end
+
+-- ---- the end of the input ----
+
+--- Tasks that the program would wait for, but this one.
+local function others_alive()
+  local stats = host.stats()
+  return stats.alive - stats.daemons - (async.current() and 1 or 0)
+end
+
+local function nothing() end
+
+--- A chunk that does nothing, if the session goes on.
+function Session:at_end()
+  local n = others_alive()
+  if not self.io.terminal or self.asked or n <= 0 then return nil end
+  self.asked = true
+  self.io.write(("\n%d %s still running; Ctrl-D again ends %s\n"):format(n, n == 1 and "task is" or "tasks are",
+    n == 1 and "it" or "them"))
+  return nothing
+end
+
+-- ---- the session ----
+
+--- Reads the next chunk. Raises the message of one that does not compile.
+---@async
+---@return function? chunk to be called, and its results given to `finish`; nil at the end
+function Session:next()
+  local line = self:read_line(true)
+  if not line then return self:at_end() end
+  return self:read_chunk(line)
+end
+
+--- Reads a chunk, runs it, shows its values. Errors of the chunk are passed on.
+---@async
+---@return boolean goes_on false at the end of the input
+function Session:step()
+  local chunk = self:next()
+  if chunk then self:finish(chunk()) end
+  return chunk ~= nil
+end
+
+--- What may stand before the cursor.
+---@param line string
+---@param cursor integer bytes before the cursor
+---@return integer first the candidates replace line:sub(first, cursor)
+---@return string[] candidates sorted
+function Session:complete(line, cursor) -- luacheck: ignore self line
+  return cursor + 1, {}
+end
+
+--- The names that a session starts with, unless the script has given them a meaning.
+local function predefine()
+  local names = globals()
+  for name, value in pairs {async = async, await = async.await, gather = async.gather,
+    as_completed = async.as_completed, sleep = async.sleep} do
+    if rawget(names, name) == nil then rawset(names, name, value) end
+  end
+end
+
+---@param io muster.repl.io
+---@return muster.session
+function M.session(io)
+  predefine()
+  return setmetatable({io = io, locals = locals.new()}, Session)
+end
+
+--- The io object for input that nobody types: shows prompts and lines, so that the output reads like a session.
+---@return muster.repl.io
+function M.plain()
+  local echoes = require "luv".guess_handle(0) ~= "tty"
+  local function write(text)
+    io.stdout:write(text)
+    io.stdout:flush()
+  end
+  local function read(text)
+    write(text)
+    local line = io.type(io.stdin) == "file" and io.stdin:read "l"
+    if line and echoes then write(line .. "\n") end
+    return line or nil
+  end
+  return {terminal = false, read = read, write = write}
+end
+
+return M
