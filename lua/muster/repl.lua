@@ -3,13 +3,14 @@
 local locals = require "muster.repl.locals"
 local show = require "muster.show"
 
-local debug, load, pcall, select, string, table = debug, load, pcall, select, string, table
+local debug, load, pcall, select, table = debug, load, pcall, select, table
 local async = require "muster"
 local host = require "muster.host"
 
 local M = {}
 
-local CHUNK_NAME = "=stdin"
+local CHUNK_NAME <const> = "=stdin"
+local LAST_VALUE <const> = "_" -- the global
 
 ---@class muster.repl.io
 ---@field terminal boolean pretty values, completion, dot-commands, locals that persist
@@ -61,13 +62,13 @@ local function is_incomplete(message) return message:sub(-5) == "<eof>" end
 
 --- Compiles code as an expression or as statements. Without a chunk: a message, and whether more lines may help.
 function Session:parse(code)
-  local chunk, not_expression = self:compile("return " .. code .. ";")
+  local chunk = self:compile("return " .. code .. ";")
   if chunk then return chunk end
   local statements, message = self:compile(code)
   if statements then return statements end
   if is_incomplete(message) then return nil, message, true end
   if not self.io.terminal then return nil, message, false end
-  _, not_expression = load("return " .. code, CHUNK_NAME, "t")
+  local _, not_expression = load("return " .. code, CHUNK_NAME, "t")
   return nil, message, not_expression and is_incomplete(not_expression)
 end
 
@@ -109,7 +110,7 @@ function Session:show_values(...)
   for i = 1, select("#", ...) do texts[i] = show.show((select(i, ...)), options) end
   self.io.write(table.concat(texts, "\n") .. "\n")
   local first = ...
-  if first ~= nil then rawset(globals(), "_", first) end
+  if first ~= nil then rawset(globals(), LAST_VALUE, first) end
 end
 
 function Session:finish(...)

@@ -30,7 +30,7 @@ local name = C(letter * (letter + digit) ^ 0)
 local number = P "." ^ -1 * digit * (S "eEpP" * S "+-" + letter + digit + ".") ^ 0
 local symbol = P "..." + ".." + "::" + "==" + "~=" + "<=" + ">=" + "<<" + ">>" + "//" + 1
 
-local word = Cp() * (Cc "comment" * comment * Cp() + Cc "name" * name * Cp() + Cc "number" * number * Cc(true) * Cp()
+local any_word = Cp() * (Cc "comment" * comment * Cp() + Cc "name" * name * Cp() + Cc "number" * number * Cc(true) * Cp()
   + Cc "string" * (quoted '"' + quoted "'" + long) * Cp() + Cc "symbol" * C(symbol) * Cp())
 local space = S " \t\r\n\v\f" ^ 0
 
@@ -42,11 +42,11 @@ local space = S " \t\r\n\v\f" ^ 0
 ---@field after integer the position after it
 
 local function read(code, position)
-  local first, kind, what, after = (space * word):match(code, position)
+  local first, kind, what, after = (space * any_word):match(code, position)
   if not first then return nil end
-  local is_text = type(what) == "string"
-  if kind == "name" and M.keywords[what] then kind = "keyword" end
-  return {kind = kind, text = is_text and what or nil, whole = not is_text and what or nil, first = first, after = after}
+  local word = {kind = M.keywords[what] and "keyword" or kind, first = first, after = after}
+  if type(what) == "string" then word.text = what else word.whole = what end
+  return word
 end
 
 --- Iterates over the words of `code`, of which there are few: each is a table.
