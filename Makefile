@@ -24,7 +24,7 @@ SONAME  := libmuster.so.$(firstword $(subst ., ,$(VERSION)))
 
 SRC     := $(wildcard $(addsuffix *.c,runtime/ runtime/base/ runtime/sched/ runtime/host/ runtime/bind/))
 CLI     := $(filter runtime/main.c runtime/repl.c,$(SRC))
-LUA     := $(sort $(shell find lua/muster -name '*.lua'))
+LUA     := $(sort $(shell find lua/muster lua/types -name '*.lua'))
 obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CLI_OBJ := $(call obj,$(CLI))
 LIB_OBJ := $(call obj,$(filter-out $(CLI),$(SRC)) embedded.c)

@@ -56,7 +56,7 @@ static const mu_embedded_module *find_embedded(const char *name) {
 static int search_embedded(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const mu_embedded_module *m = find_embedded(name);
-  if (!m) return 0; /* says nothing: the message of require is that of stock Lua */
+  if (!m || m->is_text) return 0; /* says nothing: the message of require is that of stock Lua */
   const char *directory = lua_tostring(L, lua_upvalueindex(1));
   const char *file = lua_pushfstring(L, "%s/%s", directory ? directory : "", m->path);
   const char *chunk = lua_pushfstring(L, "@%s", m->path);
@@ -235,10 +235,33 @@ static int is_daemon(lua_State *L) {
   return 1;
 }
 
+/* name -> the text of an embedded file, or nil; nil, the path of the file that replaces it */
+static int source(lua_State *L) {
+  const mu_embedded_module *m = find_embedded(luaL_checkstring(L, 1));
+  const char *directory = host_of(L)->config.module_path;
+  if (!m) return lua_pushnil(L), 1;
+  if (!directory) return lua_pushlstring(L, (const char *)m->code, m->size), 1;
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s/%s", directory, m->path);
+  return 2;
+}
+
+/* -> the names of the embedded modules */
+static int modules(lua_State *L) {
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (const mu_embedded_module *m = mu_embedded; m->name; m++) {
+    if (m->is_text) continue;
+    lua_pushstring(L, m->name);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
 int mu_open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"virtual", set_virtual}, {"stats", stats}, {"report", report}, {"seed", set_seed}, {"say", say},
-      {"is_daemon", is_daemon}, {NULL, NULL}};
+      {"virtual", set_virtual}, {"stats", stats},   {"report", report},   {"seed", set_seed}, {"say", say},
+      {"is_daemon", is_daemon}, {"source", source}, {"modules", modules}, {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MUSTER_VERSION);
   lua_setfield(L, -2, "version");

@@ -5,10 +5,11 @@
 #include <stddef.h>
 
 typedef struct {
-  const char *name; /* for require: "muster.group" */
+  const char *name; /* for require, unless it is only text: "muster.group" */
   const char *path; /* below lua/: "muster/group.lua" */
   const unsigned char *code;
   size_t size;
+  int is_text; /* to be read, not run: the stubs */
 } mu_embedded_module;
 
 /* All modules; the last has no name. Generated. */

@@ -2,6 +2,7 @@
 # Writes, to stdout, a C file that holds Lua files as byte arrays: the library goes into the binary.
 #   embed.sh lua/muster/init.lua lua/muster/text.lua re=/usr/share/lua/5.4/re.lua > embedded.c
 # lua/muster/init.lua becomes module "muster", lua/muster/text.lua "muster.text"; NAME=FILE gives the name itself.
+# lua/types/muster.lua becomes the text "types.muster", which cannot be required.
 set -eu
 
 module_name() { # path below lua/ -> module name
@@ -20,7 +21,9 @@ echo '#include "bind/embedded.h"'
 index=0
 table=''
 for item in "$@"; do
+  is_text=0
   case $item in
+    lua/types/*) file=$item path=${item#lua/} name=$(module_name "$path") is_text=1 ;;
     *=*) name=${item%%=*} file=${item#*=} path=$name.lua ;;
     lua/*) file=$item path=${item#lua/} name=$(module_name "${item#lua/}") ;;
     *) echo "embed.sh: neither lua/... nor NAME=FILE: $item" >&2; exit 2 ;;
@@ -29,7 +32,7 @@ for item in "$@"; do
   printf '\nstatic const unsigned char code_%d[] = { /* %s */\n' "$index" "$path"
   bytes "$file"
   echo '0}; /* the zero is not counted */'
-  table="$table  {\"$name\", \"$path\", code_$index, sizeof code_$index - 1},
+  table="$table  {\"$name\", \"$path\", code_$index, sizeof code_$index - 1, $is_text},
 "
   index=$((index + 1))
 done
