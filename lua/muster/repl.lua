@@ -1,5 +1,7 @@
 --- The interactive session: reads chunks, runs them, shows their values. How lines come and where text goes is the
 --- matter of an `io` object, so that a terminal and a pipe are served alike.
+local commands = require "muster.repl.commands"
+local complete = require "muster.repl.complete"
 local locals = require "muster.repl.locals"
 local show = require "muster.show"
 
@@ -24,6 +26,7 @@ local LAST_VALUE <const> = "_" -- the global
 ---@class muster.session
 ---@field io muster.repl.io
 ---@field locals muster.locals
+---@field pending string? the lines of a chunk that is not complete
 ---@field asked boolean? at the end of input it has said that tasks are alive
 local Session = {}
 Session.__index = Session
@@ -49,13 +52,28 @@ end
 
 function Session:read_line(first)
   local line = self.io.read(prompt(first))
-  if line then self.asked = nil end
+  if not line then return nil end
+  self.asked = nil
+  if self.io.remember and line:find "%S" then self.io.remember(line) end
   return line
 end
+
+Session.globals = globals
 
 function Session:compile(code)
   if self.io.terminal then return self.locals:load(code, CHUNK_NAME) end
   return load(code, CHUNK_NAME, "t")
+end
+
+local function raise_syntax_error(message) error(setmetatable({message = message}, SyntaxError), 0) end
+
+--- Compiles code that is not typed, but belongs to the session. Raises the message if that fails.
+---@param code string
+---@param chunk_name string
+---@return function
+function Session:load(code, chunk_name)
+  local chunk, message = self.locals:load(code, chunk_name)
+  return chunk or raise_syntax_error(message)
 end
 
 local function is_incomplete(message) return message:sub(-5) == "<eof>" end
@@ -75,21 +93,18 @@ end
 --- "=x" is an old way to write "return x".
 local function without_equals(line) return (line:gsub("^=", "return ", 1)) end
 
-function Session:remember(code)
-  if self.io.remember and code:find "%S" then self.io.remember(code) end
-end
-
---- Reads on until the code is a chunk, or cannot become one.
+--- Reads on until the code that begins with a line is a chunk. Raises the message if it cannot become one.
+---@async
+---@param line string
+---@return function chunk
 function Session:read_chunk(line)
   local code = line
   while true do
     local chunk, message, more = self:parse(without_equals(code))
+    if chunk then return chunk end
+    self.pending = code
     local next_line = more and self:read_line(false)
-    if not next_line then
-      self:remember(code)
-      if chunk then return chunk end
-      error(setmetatable({message = message}, SyntaxError), 0)
-    end
+    if not next_line then raise_syntax_error(message) end
     code = code .. "\n" .. next_line
   end
 end
@@ -144,8 +159,10 @@ end
 ---@async
 ---@return function? chunk to be called, and its results given to `finish`; nil at the end
 function Session:next()
+  self.pending = nil
   local line = self:read_line(true)
   if not line then return self:at_end() end
+  if self.io.terminal and line:find "^%.%a" then return commands.run(self, line) or nothing end
   return self:read_chunk(line)
 end
 
@@ -158,13 +175,15 @@ function Session:step()
   return chunk ~= nil
 end
 
---- What may stand before the cursor.
+--- What may stand before the cursor. Never raises.
 ---@param line string
 ---@param cursor integer bytes before the cursor
 ---@return integer first the candidates replace line:sub(first, cursor)
 ---@return string[] candidates sorted
-function Session:complete(line, cursor) -- luacheck: ignore self line
-  return cursor + 1, {}
+function Session:complete(line, cursor)
+  local ok, first, candidates = pcall(complete.complete, self, self.pending, line:sub(1, cursor))
+  if not ok then return cursor + 1, {} end
+  return first, candidates
 end
 
 --- The names that a session starts with, unless the script has given them a meaning.

@@ -30,7 +30,8 @@ local name = C(letter * (letter + digit) ^ 0)
 local number = P "." ^ -1 * digit * (S "eEpP" * S "+-" + letter + digit + ".") ^ 0
 local symbol = P "..." + ".." + "::" + "==" + "~=" + "<=" + ">=" + "<<" + ">>" + "//" + 1
 
-local any_word = Cp() * (Cc "comment" * comment * Cp() + Cc "name" * name * Cp() + Cc "number" * number * Cc(true) * Cp()
+local any_word = Cp()
+  * (Cc "comment" * comment * Cp() + Cc "name" * name * Cp() + Cc "number" * number * Cc(true) * Cp()
   + Cc "string" * (quoted '"' + quoted "'" + long) * Cp() + Cc "symbol" * C(symbol) * Cp())
 local space = S " \t\r\n\v\f" ^ 0
 
