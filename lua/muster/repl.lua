@@ -111,11 +111,20 @@ end
 
 -- ---- values ----
 
+--- An error in one line, as the standard interpreter words it.
+local function in_short(err)
+  local meta = debug.getmetatable(err)
+  local readable = type(err) == "string" or type(err) == "number" or type(meta) == "table" and rawget(meta, "__tostring")
+  local ok, text = pcall(tostring, err)
+  if not readable or not ok then return ("(error object is a %s value)"):format(type(err)) end
+  return text:match "^[^\n]*"
+end
+
 local function print_values(...)
   local ok, err = pcall(globals().print, ...)
   if ok then return end
   if async.is_cancelled(err) then error(err, 0) end
-  io.stderr:write(("error calling 'print' (%s)\n"):format(tostring(err):match "^[^\n]*"))
+  io.stderr:write(("error calling 'print' (%s)\n"):format(in_short(err)))
 end
 
 function Session:show_values(...)

@@ -306,27 +306,25 @@ end
 
 --- A value's own text may have several lines.
 local function own_lines(self, text, max)
-  local lines = {}
+  local lines = {} -- each painted by itself
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
     if #lines == max then
       lines[max] = self:paint("…", "hint")
       break
     end
-    lines[#lines + 1] = quote.plain(line, self.width * 4)
+    lines[#lines + 1] = self:paint((quote.plain(line, self.width * 4)), "name")
   end
   return table.concat(lines, "\n")
 end
 
 local function show_whole(self, value, lines)
-  local text = self:inline(value, self.width, 0)
-  if text then return text end
-  if is_open(value) then
-    self:block("", value, "", "", 0, lines)
-    return table.concat(self.lines, "\n")
-  end
   local own = type(value) ~= "string" and self:own_text(value)
   if own then return own_lines(self, own, lines) end
-  return (self:leaf(value, self.width * lines // 2))
+  local text = self:inline(value, self.width, 0)
+  if text then return text end
+  if not is_open(value) then return (self:leaf(value, self.width * lines // 2)) end
+  self:block("", value, "", "", 0, lines)
+  return table.concat(self.lines, "\n")
 end
 
 local function whole_number(value, default, low, high)
