@@ -76,7 +76,16 @@ function Session:load(code, chunk_name)
   return chunk or raise_syntax_error(message)
 end
 
-local function is_incomplete(message) return message:sub(-5) == "<eof>" end
+local function breaks_off(message) return message:sub(-5) == "<eof>" end
+
+--- May more lines make it a chunk? Not if it is a string that lacks its end: the parser knows at the end of the line.
+--- The second result is what the parser says there.
+local function is_incomplete(code)
+  local _, message = load(code, CHUNK_NAME, "t")
+  if not message or not breaks_off(message) then return false, message end
+  _, message = load(code .. "\n", CHUNK_NAME, "t")
+  return not message or breaks_off(message), message
+end
 
 --- Compiles code as an expression or as statements. Without a chunk: a message, and whether more lines may help.
 function Session:parse(code)
@@ -84,10 +93,10 @@ function Session:parse(code)
   if chunk then return chunk end
   local statements, message = self:compile(code)
   if statements then return statements end
-  if is_incomplete(message) then return nil, message, true end
-  if not self.io.terminal then return nil, message, false end
-  local _, not_expression = load("return " .. code, CHUNK_NAME, "t")
-  return nil, message, not_expression and is_incomplete(not_expression)
+  if not self.io.terminal then return nil, message, breaks_off(message) end
+  local more, at_line_end = is_incomplete(code)
+  if more or is_incomplete("return " .. code) then return nil, message, true end
+  return nil, at_line_end or message, false
 end
 
 --- "=x" is an old way to write "return x".
@@ -114,9 +123,11 @@ end
 --- An error in one line, as the standard interpreter words it.
 local function in_short(err)
   local meta = debug.getmetatable(err)
-  local readable = type(err) == "string" or type(err) == "number" or type(meta) == "table" and rawget(meta, "__tostring")
+  local own = type(meta) == "table" and rawget(meta, "__tostring")
   local ok, text = pcall(tostring, err)
-  if not readable or not ok then return ("(error object is a %s value)"):format(type(err)) end
+  if not ok or not own and type(err) ~= "string" and type(err) ~= "number" then
+    return ("(error object is a %s value)"):format(type(err))
+  end
   return text:match "^[^\n]*"
 end
 

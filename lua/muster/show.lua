@@ -304,9 +304,9 @@ end
 
 -- ---- the whole ----
 
---- A value's own text may have several lines.
+--- A value's own text may have several lines; each is painted by itself.
 local function own_lines(self, text, max)
-  local lines = {} -- each painted by itself
+  local lines = {}
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
     if #lines == max then
       lines[max] = self:paint("…", "hint")

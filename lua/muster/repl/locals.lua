@@ -10,6 +10,8 @@ local debug, load, table = debug, load, table
 
 local M = {}
 
+local MAX_GROUP <const> = 150
+
 ---@class muster.locals
 ---@field variables table<string, {holder: function, index: integer, constant: boolean}>
 local Locals = {}
@@ -133,13 +135,24 @@ function Locals:join(chunk, keep_name, keeper)
   end
 end
 
---- The code around a chunk: what to put before it.
-function Locals:prefix(keep_name, used)
-  local names = {keep_name}
-  for _, name in ipairs(used) do
-    names[#names + 1] = name .. (self.variables[name].constant and " <const>" or "")
+--- What to put before a chunk and after it. A function may have 200 locals, a chunk may name 253 of others.
+function Locals:wrapping(keep_name, used)
+  local before, after = {"local ", keep_name}, "end"
+  for i, name in ipairs(used) do
+    local is_full = i % MAX_GROUP == 0
+    if is_full then after = after .. " end)()" end
+    before[#before + 1] = is_full and " return (function() local " or ","
+    before[#before + 1] = name .. (self.variables[name].constant and " <const>" or "")
   end
-  return "local " .. table.concat(names, ",") .. " return function(...) "
+  before[#before + 1] = " return function(...) "
+  return table.concat(before), "\n" .. after
+end
+
+--- The code of a chunk that hands over its locals at its end.
+local function with_handing_over(code, finish, keep_name, list)
+  local call = (";%s(function() return %s end) "):format(keep_name, table.concat(list, ","))
+  if finish > #code then return code .. "\n" .. call end
+  return code:sub(1, finish - 1) .. call .. code:sub(finish)
 end
 
 --- Loads code that is known to be valid by itself.
@@ -147,15 +160,14 @@ function Locals:load_with(code, chunk_name, found)
   local used, keep_name = self:used_in(found.names), unused_name(found.names)
   local last, list = last_declarations(found.declared)
   if #used + #list == 0 then return load(code, chunk_name, "t") end
-  local prefix, outer, message = self:prefix(keep_name, used), nil, nil
+  local before, after = self:wrapping(keep_name, used)
+  local outer, message
   if list[1] then
-    local handing_over = ("\n;%s(function() return %s end) "):format(keep_name, table.concat(list, ","))
-    if found.finish <= #code then handing_over = handing_over:gsub("^\n", "") end
-    outer = load(prefix .. code:sub(1, found.finish - 1) .. handing_over .. code:sub(found.finish) .. "\nend",
-      chunk_name, "t")
+    local complete = with_handing_over(code, found.finish, keep_name, list)
+    outer = load(before .. complete .. after, chunk_name, "t")
   end
   -- A label at the end of the code must be its end: then its locals are not kept.
-  if not outer then outer, message = load(prefix .. code .. "\nend", chunk_name, "t") end
+  if not outer then outer, message = load(before .. code .. after, chunk_name, "t") end
   if not outer then return nil, message end
   local chunk = outer()
   self:join(chunk, keep_name, function(holder) keep(self, last, list, holder) end)
