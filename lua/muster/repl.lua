@@ -201,7 +201,7 @@ end
 ---@return integer first the candidates replace line:sub(first, cursor)
 ---@return string[] candidates sorted
 function Session:complete(line, cursor)
-  local ok, first, candidates = pcall(complete.complete, self, self.pending, line:sub(1, cursor))
+  local ok, first, candidates = pcall(complete.complete, self, self.pending, line, cursor)
   if not ok then return cursor + 1, {} end
   return first, candidates
 end

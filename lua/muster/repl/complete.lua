@@ -109,13 +109,15 @@ local function complete_command(session, line)
   return first + #head, list
 end
 
---- Completes a line whose text ends at the cursor; `before` are the lines of the chunk before it.
+--- Completes a line at the cursor; `before` are the lines of the chunk before it.
 ---@param session muster.session
 ---@param before string?
 ---@param line string
+---@param cursor integer bytes before the cursor
 ---@return integer first where in the line the candidates begin
 ---@return string[] candidates sorted
-function M.complete(session, before, line)
+function M.complete(session, before, line, cursor)
+  line = line:sub(1, cursor)
   if not before then
     local first, list = complete_command(session, line)
     if first then return first, list end

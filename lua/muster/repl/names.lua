@@ -7,7 +7,7 @@ local coroutine, debug, load, pcall, rawget, table, tonumber, type =
 
 local M = {}
 
-local MAX_STEPS <const> = 100 -- tables in a chain of __index
+local MAX_STEPS <const> = 100 -- in a chain of names, and of tables through __index
 local MAX_COUNT <const> = 1000000 -- instructions of an __index function
 local MAX_WAIT <const> = 0.2 -- seconds that it may await
 
@@ -62,6 +62,7 @@ function M.chain(words, i, code)
     else
       return literal_chain(words, i, code, steps)
     end
+    if #steps == MAX_STEPS then return nil end
     table.insert(steps, 1, key)
   end
 end
