@@ -126,6 +126,10 @@ describe("completion through __index that is a function", function()
 
   it("goes by what it returns", function()
     assert.same({ "found" }, guarded_by(function(_, key) return key == "field" and { found = 1 } end))
+    assert.same({ "found" }, guarded_by(function()
+      async.sleep(0)
+      return { found = 1 }
+    end))
     assert.same({ "found" }, guarded_by(setmetatable({}, { __index = function() return { found = 1 } end })))
   end)
 

@@ -157,11 +157,23 @@ describe("a session at a terminal", function()
     assert.equal("mine", _G.gather)
   end)
 
-  it("goes on if the script has done away with names", function()
-    finally(function() _G._G = _G end)
-    local globals = _G
-    assert_shows("1\n1\n", "_G = nil\n1\n_")
-    globals._G = globals
+  it("goes on if the script has done away with every global", function()
+    local globals, before, next_of = _G, {}, next
+    for name, value in pairs(globals) do before[name] = value end
+    finally(function()
+      for name, value in next_of, before do globals[name] = value end
+    end)
+    local function erase_and_run(...)
+      for name in next_of, before do globals[name] = nil end
+      local ok, text = before.pcall(screen.run, screen, ...)
+      local first, list = screen.session:complete(".doc some_l", 11)
+      for name, value in next_of, before do globals[name] = value end
+      assert.is_true(ok, text)
+      assert.same({ 6, { "some_local" } }, { first, list })
+      return text
+    end
+    local text = erase_and_run "1, {a = {}}\n_\nlocal some_local = 2\nsome_local\n)\n.tasks\n.time 1\n.doc _"
+    assert.match("^1\n{a = {}}\n1\n2\n! stdin:1: [^\n]*\n.*CPU\nnothing is known of '_'\n$", text)
   end)
 end)
 

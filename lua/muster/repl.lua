@@ -1,13 +1,14 @@
 --- The interactive session: reads chunks, runs them, shows their values. How lines come and where text goes is the
 --- matter of an `io` object, so that a terminal and a pipe are served alike.
+local async = require "muster"
 local commands = require "muster.repl.commands"
 local complete = require "muster.repl.complete"
+local host = require "muster.host"
 local locals = require "muster.repl.locals"
 local show = require "muster.show"
 
-local debug, load, pcall, select, table = debug, load, pcall, select, table
-local async = require "muster"
-local host = require "muster.host"
+local debug, error, io, load, pairs, pcall, rawget, rawset, select, setmetatable, table, tostring, type =
+  debug, error, io, load, pairs, pcall, rawget, rawset, select, setmetatable, table, tostring, type
 
 local M = {}
 
@@ -27,7 +28,7 @@ local LAST_VALUE <const> = "_" -- the global
 ---@field io muster.repl.io
 ---@field locals muster.locals
 ---@field pending string? the lines of a chunk that is not complete
----@field asked boolean? at the end of input it has said that tasks are alive
+---@field asked boolean? the last line was the end of input, and it has said that tasks are alive
 local Session = {}
 Session.__index = Session
 
@@ -52,9 +53,7 @@ end
 
 function Session:read_line(first)
   local line = self.io.read(prompt(first))
-  if not line then return nil end
-  self.asked = nil
-  if self.io.remember and line:find "%S" then self.io.remember(line) end
+  if line and self.io.remember and line:find "%S" then self.io.remember(line) end
   return line
 end
 
@@ -163,10 +162,10 @@ end
 
 local function nothing() end
 
---- A chunk that does nothing, if the session goes on.
-function Session:at_end()
+--- A chunk that does nothing, if the session goes on: at a terminal it asks once if tasks are alive.
+function Session:at_end(has_asked)
   local n = others_alive()
-  if not self.io.terminal or self.asked or n <= 0 then return nil end
+  if not self.io.terminal or has_asked or n <= 0 then return nil end
   self.asked = true
   self.io.write(("\n%d %s still running; Ctrl-D again ends %s\n"):format(n, n == 1 and "task is" or "tasks are",
     n == 1 and "it" or "them"))
@@ -179,9 +178,10 @@ end
 ---@async
 ---@return function? chunk to be called, and its results given to `finish`; nil at the end
 function Session:next()
-  self.pending = nil
+  local has_asked = self.asked
+  self.pending, self.asked = nil, nil
   local line = self:read_line(true)
-  if not line then return self:at_end() end
+  if not line then return self:at_end(has_asked) end
   if self.io.terminal and line:find "^%.%a" then return commands.run(self, line) or nothing end
   return self:read_chunk(line)
 end
@@ -215,11 +215,11 @@ local function predefine()
   end
 end
 
----@param io muster.repl.io
+---@param user muster.repl.io
 ---@return muster.session
-function M.session(io)
+function M.session(user)
   predefine()
-  return setmetatable({io = io, locals = locals.new()}, Session)
+  return setmetatable({io = user, locals = locals.new()}, Session)
 end
 
 --- The io object for input that nobody types: shows prompts and lines, so that the output reads like a session.

@@ -4,8 +4,8 @@
 -- in what is looked at, and bounded for what is below it: lines are counted, and depth is limited.
 local quote = require "muster.show.quote"
 
-local debug, math, next, pcall, rawget, rawlen, string, table = debug, math, next, pcall, rawget, rawlen, string, table
-local tostring, type = tostring, type
+local debug, math, next, package, pcall, rawget, rawlen, setmetatable, string, table, tostring, type =
+  debug, math, next, package, pcall, rawget, rawlen, setmetatable, string, table, tostring, type
 
 local M = {}
 

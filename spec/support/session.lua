@@ -1,6 +1,8 @@
 -- Sessions whose lines come from a list, and whose screen is a string.
 local repl = require "muster.repl"
 
+local pcall, table, tostring = pcall, table, tostring -- a spec may do away with the globals
+
 local M = {}
 
 ---@class spec.screen

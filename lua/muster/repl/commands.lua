@@ -3,7 +3,7 @@ local async = require "muster"
 local doc = require "muster.repl.doc"
 local uv = require "luv"
 
-local ipairs, os, pcall, table, tostring = ipairs, os, pcall, table, tostring
+local ipairs, os, pcall, require, table, tostring = ipairs, os, pcall, require, table, tostring
 
 local M = {}
 
@@ -46,7 +46,7 @@ end
 
 local function tasks(session)
   local known, report = pcall(require, "muster.report")
-  local text = known and report.tasks() or list_tasks()
+  local text = known and report.tasks and report.tasks() or list_tasks()
   say(session, (text:gsub("\n$", "")))
 end
 

@@ -6,7 +6,7 @@ local modules = require "muster.repl.modules"
 local names = require "muster.repl.names"
 local quote = require "muster.show.quote"
 
-local next, table, type = next, table, type
+local ipairs, next, setmetatable, table, type = ipairs, next, setmetatable, table, type
 
 local M = {}
 

@@ -4,7 +4,7 @@ local host = require "muster.host"
 local names = require "muster.repl.names"
 local standard = require "muster.repl.standard"
 
-local debug, io, next, table, type = debug, io, next, table, type
+local debug, io, ipairs, next, table, type = debug, io, ipairs, next, table, type
 
 local M = {}
 

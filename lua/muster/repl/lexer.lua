@@ -1,6 +1,8 @@
 --- The words of Lua code: enough of its grammar to find names in it, also in code that is not complete.
 local lpeg = require "lpeg"
 
+local type = type
+
 local M = {}
 
 local P, R, S, C, Cc, Cp, Cmt = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg.Cp, lpeg.Cmt

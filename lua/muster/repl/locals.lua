@@ -6,7 +6,7 @@
 -- locals: `keep(function() return x, y end)`.
 local lexer = require "muster.repl.lexer"
 
-local debug, load, table = debug, load, table
+local debug, ipairs, load, math, pairs, setmetatable, table = debug, ipairs, load, math, pairs, setmetatable, table
 
 local M = {}
 

@@ -2,7 +2,7 @@
 local host = require "muster.host"
 local uv = require "luv"
 
-local next, pcall, table, type = next, pcall, table, type
+local ipairs, next, package, pcall, table, type = ipairs, next, package, pcall, table, type
 
 local M = {}
 

@@ -2,8 +2,8 @@
 local async = require "muster"
 local lexer = require "muster.repl.lexer"
 
-local coroutine, debug, load, pcall, rawget, table, tonumber, type =
-  coroutine, debug, load, pcall, rawget, table, tonumber, type
+local coroutine, debug, error, ipairs, load, package, pcall, rawget, table, tonumber, type =
+  coroutine, debug, error, ipairs, load, package, pcall, rawget, table, tonumber, type
 
 local M = {}
 

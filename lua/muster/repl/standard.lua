@@ -1,4 +1,6 @@
 --- Signatures of the functions of standard Lua, which do not tell theirs.
+local package, rawget, type = package, rawget, type
+
 local M = {}
 
 local signatures = [==[

@@ -1,7 +1,7 @@
 --- Text made safe for a terminal: control characters and what is not UTF-8 as escapes, cut to a number of columns.
 local lexer = require "muster.repl.lexer"
 
-local string, table, type, utf8 = string, table, type, utf8
+local math, string, table, type, utf8 = math, string, table, type, utf8
 
 local M = {}
 
