@@ -127,6 +127,17 @@ describe("top-level locals", function()
       return c.state]], "return nil, c.state" })
   end)
 
+  it("are not the names that follow them", function()
+    _G.g = 1
+    assert_results({ 2 }, { "local a g = 2", "return g" })
+    assert.equal(2, _G.g)
+    run "local b <const> g = 3 local c, d g = 4"
+    assert.equal(4, _G.g)
+    local names = kept:names()
+    table.sort(names)
+    assert.same({ "a", "b", "c", "d" }, names)
+  end)
+
   it("may be called as anything that is a name", function()
     assert_results({ 1, 2, 3 }, { "local keep, keep_, local_ = 1, 2, 3", "return keep, keep_, local_" })
     assert_results({ 5 }, { "local keep = 4", "keep = keep + 1", "return keep" })

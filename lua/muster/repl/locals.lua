@@ -26,7 +26,7 @@ local function read_declaration(words, found)
     found:declare(words().text, nil)
     return word
   end
-  while word and word.kind == "name" do
+  repeat
     local name, attribute = word.text, nil
     word = words()
     if word and word.text == "<" then
@@ -35,8 +35,9 @@ local function read_declaration(words, found)
       word = words()
     end
     found:declare(name, attribute)
-    if word and word.text == "," then word = words() end
-  end
+    local is_list = word and word.text == ","
+    if is_list then word = words() end
+  until not is_list
   return word
 end
 
