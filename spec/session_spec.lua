@@ -115,6 +115,23 @@ describe("a session at a terminal", function()
     assert_shows("{1, 2, n = 2}\n", "gather {function() return 1 end, function() yield = async.yield() return 2 end}")
   end)
 
+  it("awaits while it shows a value", function()
+    assert_shows("{waited}\n", "{setmetatable({}, {__tostring = function() sleep(0) return 'waited' end})}")
+  end)
+
+  it("runs in three calls, without frames of its own", function()
+    screen.lines = { "local depth = 1 return debug.traceback 'here'" }
+    local session = screen.session
+    local chunk = session:next()
+    local trace
+    local co = coroutine.create(function() trace = chunk() end)
+    assert(coroutine.resume(co))
+    assert.match("^here\nstack traceback:\n[^\n]*\n\tspec/session_spec.lua:%d+: in function <[^\n]*>$",
+      (trace:gsub("\n[^\n]*C]: in function 'debug.traceback'", "")))
+    session:finish(trace, nil)
+    assert.match('^"here.*"\nnil\n$', screen:text())
+  end)
+
   it("is not led astray by chunks that look like others", function()
     assert_shows('"local x = 1 return x"\n', "'local x = 1 return x'")
     assert_shows("! stdin:1: <eof> expected near 'end'\n", "end local x = 1 do")

@@ -1,5 +1,9 @@
 --- The interactive session: reads chunks, runs them, shows their values. How lines come and where text goes is the
 --- matter of an `io` object, so that a terminal and a pipe are served alike.
+--
+-- A step is `next`, the call of the chunk that it returns, and `finish` with the results: whoever wants no frames of
+-- the session below those of the chunk makes the three calls; `step` makes them all. Each may be cancelled, and the
+-- session goes on with the next step.
 local async = require "muster"
 local commands = require "muster.repl.commands"
 local complete = require "muster.repl.complete"
