@@ -47,10 +47,7 @@ describe("require", function()
   describe("as in stock Lua", function()
     it("returns what the loader returned and what the searcher said, later only the former", function()
       local seen
-      module("m", function(...)
-        seen = table.pack(...)
-        return "value"
-      end)
+      module("m", function(...) seen = table.pack(...) return "value" end)
       assert.same({n = 2, "value", ":preload:"}, table.pack(require "m"))
       assert.same({n = 2, "m", ":preload:"}, seen)
       assert.same({n = 1, "value"}, table.pack(require "m"))
@@ -65,10 +62,7 @@ describe("require", function()
 
     it("loads a module that is false again", function()
       local loads = 0
-      module("m", function()
-        loads = loads + 1
-        return false
-      end)
+      module("m", function() loads = loads + 1 return false end)
       assert.same({false, ":preload:"}, {require "m"})
       assert.same({false, ":preload:"}, {require "m"})
       assert.equal(2, loads)
@@ -108,20 +102,13 @@ describe("require", function()
 
     it("passes the error of a loader on, whatever it is, and loads anew the next time", function()
       local err, loads = {}, 0
-      module("m", function()
-        loads = loads + 1
-        if loads == 1 then error(err) end
-        return loads
-      end)
+      module("m", function() loads = loads + 1 return loads > 1 and loads or error(err) end)
       assert.equal(err, failure(require, "m"))
       assert.equal(2, (require "m"))
     end)
 
     it("lets a module that requires itself see the same module, if it has put it into package.loaded", function()
-      module("m", function(name)
-        package.loaded[name] = "early"
-        return {itself = require(name)}
-      end)
+      module("m", function(name) package.loaded[name] = "early" return {itself = require(name)} end)
       assert.same({itself = "early"}, (require "m"))
     end)
 
@@ -139,10 +126,7 @@ describe("require", function()
     it("ends a recursion without end by an error", function()
       module("m", function(name) return require(name) end)
       assert.matches("stack overflow", failure(require, "m"))
-      module("n", function(name)
-        async.yield()
-        return require(name)
-      end)
+      module("n", function(name) async.yield() return require(name) end)
       assert.matches("circular require: module 'n' requires itself", failure(require, "n"))
       module("n", function() return "recovered" end)
       assert.equal("recovered", (require "n"))
@@ -176,10 +160,7 @@ describe("require", function()
     end))
 
     it("keeps the traceback of an error in the module", function()
-      module("m", function()
-        async.yield()
-        error "broken"
-      end)
+      module("m", function() async.yield() error "broken" end)
       local task = spawn(require, "m")
       task:pawait()
       assert.matches("in function 'error'\n\t[^\n]*require_spec.lua:181", task:traceback())
@@ -208,18 +189,6 @@ describe("require", function()
       assert.equal(2, (task:await()))
     end)
 
-    it("is not loaded by a task that was cancelled before", function()
-      local task
-      module("m", function()
-        task:cancel()
-        async.sleep(1)
-      end)
-      task = spawn(require, "m")
-      task:pawait()
-      assert.equal("cancelled", task:status())
-      module("m", function() return "value" end)
-      assert.equal("value", (require "m"))
-    end)
   end)
 
   describe("by several tasks at once", function()
@@ -266,11 +235,7 @@ describe("require", function()
 
     it("lets who comes when package.loaded is set have that", function()
       gate = async.event()
-      module("m", function(name)
-        package.loaded[name] = "early"
-        gate:wait()
-        return "late"
-      end)
+      module("m", function(name) package.loaded[name] = "early" gate:wait() return "late" end)
       local task = spawn(require, "m")
       settle()
       assert.equal("early", (require "m"))
@@ -280,8 +245,7 @@ describe("require", function()
 
     it("lets the next one try when the load fails, each time the first that waits", function()
       gated("m", function(n)
-        if n < 3 then error("failed " .. n, 0) end
-        return n
+        return n > 2 and n or error("failed " .. n, 0)
       end)
       local order = {}
       local tasks = requirers(5, "m", order)
@@ -290,8 +254,7 @@ describe("require", function()
       assert.same({false, "failed 1"}, {tasks[1]:pawait()})
       assert.same({false, "failed 2"}, {tasks[2]:pawait()})
       for i = 3, 5 do assert.equal(3, (tasks[i]:await())) end
-      assert.same({1, 2, 3, 4, 5}, order)
-      assert.equal(3, loads)
+      assert.same({{1, 2, 3, 4, 5}, 3}, {order, loads})
     end)
 
     it("lets the next one load when the task that loads is cancelled", function()
@@ -319,8 +282,7 @@ describe("require", function()
 
     it("passes the turn on when the next one is cancelled before it runs", function()
       gated("m", function(n)
-        if n == 1 then error "failed" end
-        return n
+        return n > 1 and n or error "failed"
       end)
       local tasks
       local canceller = spawn(function()
@@ -352,40 +314,36 @@ describe("require", function()
       local loading = spawn(require, "m")
       settle()
       local known, waited
-      local task = spawn(function()
+      spawn(function()
         async.current():cancel()
-        known = require "muster"
-        waited = pcall(require, "m")
-      end)
-      task:pawait()
-      assert.equal(async, known)
-      assert.is_false(waited)
+        known, waited = require "muster", pcall(require, "m")
+      end):pawait()
+      assert.same({async, false}, {known, waited})
       gate:set()
       loading:await()
     end)
 
     it("can take turns for a module that is false", function()
-      gated("m", function() return nil end)
-      module("m", function(name)
-        loads = loads + 1
-        async.yield()
-        package.loaded[name] = false
-        return false
-      end)
+      local n = 0
+      module("m", function() n = n + 1 async.yield() return false end)
       async.gather(requirers(3, "m", {}))
-      assert.equal(3, loads)
+      assert.equal(3, n)
     end)
 
-    it("refuses circles of two", function()
-      module("x", function() settle() return {y = require "y"} end)
-      module("y", function() settle() return {x = select(2, pcall(require, "x"))} end)
-      local first, second = spawn(require, "x"), spawn(require, "y")
-      first.name = "the first"
-      local y = second:await()
-      assert.matches("circular require: module 'x' is being loaded by the first, "
-        .. "which waits for the module 'y' and so for this task", y.x)
-      assert.equal(y, first:await().y)
-    end)
+    local function in_coroutine(name) return coroutine.wrap(require)(name) end
+
+    for how, req in pairs {["of two"] = require, ["through coroutines"] = in_coroutine} do
+      it("refuses circles " .. how, function()
+        module("x", function() settle() return {y = req "y"} end)
+        module("y", function() settle() return {x = select(2, pcall(req, "x"))} end)
+        local first, second = spawn(req, "x"), spawn(req, "y")
+        first.name = "the first"
+        local y = second:await()
+        assert.matches("circular require: module 'x' is being loaded by the first, "
+          .. "which waits for the module 'y' and so for this task", y.x)
+        assert.equal(y, first:await().y)
+      end)
+    end
 
     it("refuses circles of many, however their tasks wait", function()
       module("a", function() settle() return {require "b"} end)
@@ -406,20 +364,112 @@ describe("require", function()
       assert.matches("circular require", failure(async.await, require, "m"))
     end)
 
-    it("forgets a load whose coroutine was dropped", function()
+    it("waits inside coroutines of the script's, and where Lua cannot yield", function()
       gated "m"
-      local task = spawn(function()
-        local co = coroutine.create(function() require "left" end)
-        module("left", function() coroutine.yield() end)
-        coroutine.resume(co)
+      local loading = spawn(require, "m")
+      settle()
+      local generator = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(require "m") end)
+      local inside = spawn(function() return {generator(), generator()} end)
+      local text = spawn(string.gsub, "m", "m", function(name) return tostring(require(name).load) end)
+      local list = {2, 3, 1}
+      local sorted = spawn(table.sort, list, function(a, b) return require "m" and a < b end)
+      settle()
+      assert.equal("waiting", inside:status())
+      gate:set()
+      assert.same({1, {load = 1}}, inside:await())
+      assert.equal("1", (text:await()))
+      sorted:await()
+      assert.same({1, 2, 3}, list)
+      assert.equal(1, loading:await().load)
+    end)
+
+    it("loads inside a coroutine of the script's, whose resumers see only its yields", function()
+      gated "m"
+      local generator = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(require "m") end)
+      local inside = spawn(function() return {generator(), generator()} end)
+      settle()
+      local others = requirers(2, "m", {})
+      gate:set()
+      local m = others[2]:await()
+      assert.same({1, m, ":preload:"}, inside:await())
+      assert.equal(m, others[1]:await())
+    end)
+
+    it("passes the turn on when the coroutine that loads, or waits, is closed", function()
+      gated "m"
+      local first, second = coroutine.create(require), coroutine.create(require)
+      local tasks = {spawn(coroutine.resume, first, "m"), spawn(coroutine.resume, second, "m")}
+      settle()
+      tasks[3] = spawn(require, "m")
+      settle()
+      assert.equal(1, loads)
+      -- The second is chosen, and closed before it runs.
+      assert.same({true, true}, {coroutine.close(first), coroutine.close(second)})
+      settle()
+      assert.equal(2, loads)
+      gate:set()
+      assert.equal(2, tasks[3]:await().load)
+      assert.is_false((tasks[1]:await()))
+      assert.is_false((tasks[2]:await()))
+    end)
+
+    it("asks a searcher that awaits once at a time", function()
+      local searchers, searches = package.searchers, 0
+      finally(function() package.searchers = searchers end)
+      package.searchers = {function(name)
+        searches = searches + 1
+        async.yield()
+        return function() return name .. searches end
+      end}
+      made.m = true
+      local tasks = requirers(3, "m", {})
+      for i = 1, 3 do assert.equal("m1", (tasks[i]:await())) end
+    end)
+
+    it("loads more modules at once than there are C stacks to keep", function()
+      local event, tasks = async.event(), {}
+      for i = 1, 12000 do
+        module("m" .. i, function() event:wait() return i end)
+        tasks[i] = spawn(require, "m" .. i)
+      end
+      settle()
+      event:set()
+      for i, value in ipairs(async.gather(tasks)) do assert.equal(i, value) end
+    end)
+
+    it("forgets a load whose coroutine was collected, or left behind by a task that has ended", function()
+      module("m", coroutine.yield)
+      local dropper = spawn(function()
+        coroutine.wrap(require)("m")
+        settle()
+        collectgarbage()
+        settle()
       end)
-      task:await()
-      module("left", function() return "loaded" end)
-      assert.equal("loaded", (require "left"))
-      collectgarbage()
-      collectgarbage()
-      package.loaded.left = nil
-      assert.equal("loaded", (require "left"))
+      async.yield()
+      module("m", function() return "loaded" end)
+      assert.equal("loaded", (require "m"))
+      assert.not_equal("done", dropper:status())
+      module("n", coroutine.yield)
+      local kept = coroutine.create(require)
+      async.await(coroutine.resume, kept, "n")
+      module("n", function() return "loaded" end)
+      assert.equal("loaded", (require "n"))
+      dropper:await()
+    end)
+
+    it("lets nobody come in between when the turn passes", function()
+      gated("m", function(n) return n > 1 and n or error "failed" end)
+      local order = {}
+      local tasks = requirers(2, "m", order)
+      gate:set()
+      assert.equal(2, (async.await(function() -- it runs in the turn of the failure
+        local value = require "m"
+        table.insert(order, 3)
+        return value
+      end)))
+      assert.same({1, 2, 3}, order)
+      assert.is_false((tasks[1]:pawait()))
+      assert.equal(2, (tasks[2]:await()))
     end)
   end)
 

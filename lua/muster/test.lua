@@ -95,14 +95,14 @@ local explore_options = {
 }
 
 --- Runs `fn` again and again, each time with the ready queue shuffled by another seed, to find what depends on the
--- order of tasks. Each run is a task, which may await, and it lasts until the tasks that it started have ended; daemons, and
--- what a failed run has left, are cancelled. So nothing else should start tasks meanwhile.
+-- order of tasks. Each run is a task, which may await, and it lasts until the tasks that it started have ended;
+-- daemons, and what a failed run has left, are cancelled. So nothing else should start tasks meanwhile.
 -- The first run that fails, or one of whose tasks is still there at its end and fails, ends it: a report says how to
 -- repeat that run, and its error is raised, a string with the seed at its end, anything else unchanged. The report of
 -- a deadlock says the seed, too. On a virtual clock: `explore(virtual(fn))`.
 ---@async
 ---@param fn fun()
----@param opts {runs: integer?, seed: integer?}? how many runs (100), and the first seed (1), from which they count up
+---@param opts {runs: integer?, seed: integer?}? 100 runs, and 1 as the first seed, from which they count up
 function M.explore(fn, opts)
   if type(fn) ~= "function" then error(("explore: expected a function, got %s"):format(type(fn)), 2) end
   opts = options.check("explore", opts, explore_options)
