@@ -374,3 +374,61 @@ end
 describe("channels", function()
   it("deliver each value once, in order, or tell its sender", programs(run_channels, 200001))
 end)
+
+-- ---- modules that await, fail, require each other, and are required by tasks that are cancelled ----
+
+local MODULES = {"modelled a", "modelled b", "modelled c"}
+
+--- A module that only one task loads at a time; it may end in an error, its own or that of a circle.
+local function loader(r, loading)
+  return function(name)
+    local me, outer = async.current(), loading[name]
+    if outer and outer ~= me then error(name .. ": loaded by two tasks at once", 0) end
+    local _ <close> = setmetatable({}, {__close = function() loading[name] = outer end})
+    loading[name] = me
+    for _ = 2, r(3) do async.sleep(r(2)) end
+    if r(3) == 1 then error("failed", 0) end
+    if r(3) == 1 then require(MODULES[r(#MODULES)]) end
+    if r(5) == 1 then async.await(require, MODULES[r(#MODULES)]) end
+    return {name = name}
+  end
+end
+
+--- Ways to require: in a task, in a coroutine, where Lua cannot yield, and for a while.
+local ways = {
+  require,
+  function(name) return coroutine.wrap(require)(name) end,
+  function(name)
+    local found
+    string.gsub("x", "x", function() found = require(name) end)
+    return found
+  end,
+  function(name) return async.move_on_after(2, require, name) or package.loaded[name] end,
+}
+
+local function run_modules(seed)
+  local r, loading, tasks = random(seed), {}, {}
+  for _, name in ipairs(MODULES) do package.preload[name], package.loaded[name] = loader(r, loading), nil end
+  for i = 1, 8 do
+    tasks[i] = async.spawn(function()
+      async.sleep(r(3))
+      local name = MODULES[r(#MODULES)]
+      local found = ways[r(#ways)](name)
+      if found and found ~= package.loaded[name] then error(name .. ": not what is loaded", 0) end
+    end)
+  end
+  for _ = 2, r(4) do
+    async.sleep(r(3))
+    tasks[r(#tasks)]:cancel()
+  end
+  for _, task in ipairs(tasks) do
+    local ok, err = task:pawait()
+    local expected = ok or async.is_cancelled(err) or err:find "failed" or err:find "circular" or err:find "overflow"
+    if not expected then error(err, 0) end
+  end
+  for _, name in ipairs(MODULES) do package.preload[name], package.loaded[name] = nil, nil end
+end
+
+describe("modules", function()
+  it("are loaded by one task at a time, and nobody waits for ever", programs(run_modules, 300001))
+end)

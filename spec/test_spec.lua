@@ -1,5 +1,6 @@
 -- muster.test: orders that a seed decides, and explore, which looks for a seed under which a body fails.
 local async = require "muster"
+local host = require "muster.host"
 local program = require "spec.support.program"
 local test = require "muster.test"
 
@@ -26,7 +27,21 @@ local function in_order(n)
   return table.concat(order, " ")
 end
 
+local seed_before
+
+--- Also under --seed.
+local function in_order_of_start()
+  seed_before = host.seed(0)
+end
+
+local function as_before()
+  host.seed(seed_before)
+end
+
 describe("seeded", function()
+  before_each(in_order_of_start)
+  after_each(as_before)
+
   it("gives the same order for the same seed, and another for another", function()
     local first = seeded(7, order_of)(20)
     assert.equal(first, seeded(7, order_of)(20))
@@ -108,7 +123,11 @@ describe("seeded", function()
 end)
 
 describe("explore", function()
-  after_each(program.remove_files)
+  before_each(in_order_of_start)
+  after_each(function()
+    as_before()
+    program.remove_files()
+  end)
 
   local three = [[
     local async, test = require "muster", require "muster.test"
