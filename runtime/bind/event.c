@@ -107,7 +107,7 @@ static int condition_woken(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   bool notified = mu_fired(t);
   mu_unpark_quietly(s, t);
-  if (mu_semaphore_try(c->lock, 1)) return condition_relocked(L, status, notified);
+  if (mu_semaphore_try(s, c->lock, 1)) return condition_relocked(L, status, notified);
   return mu_semaphore_wait(L, s, t, c->lock, 1, true, notified, condition_relocked);
 }
 

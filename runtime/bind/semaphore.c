@@ -92,7 +92,7 @@ static int acquire(lua_State *L) {
     return luaL_error(L, "lock:acquire: the running task holds it already");
   lua_settop(L, 1);
   push_permit(L, m);
-  if (mu_semaphore_try(m, k)) return hand_permit(L, s, k);
+  if (mu_semaphore_try(s, m, k)) return hand_permit(L, s, k);
   return mu_semaphore_wait(L, s, t, m, k, false, (lua_KContext)k, acquired);
 }
 
@@ -102,7 +102,7 @@ static int try_acquire(lua_State *L) {
   lua_Integer k = check_wanted(L, m);
   lua_settop(L, 1);
   push_permit(L, m);
-  if (mu_semaphore_try(m, k)) return hand_permit(L, s, k);
+  if (mu_semaphore_try(s, m, k)) return hand_permit(L, s, k);
   lua_pushnil(L);
   return 1;
 }
@@ -150,7 +150,7 @@ static int with(lua_State *L) {
     return luaL_error(L, "lock:with: the running task holds it already");
   permit *p = push_permit(L, m);
   lua_insert(L, 2);
-  if (!mu_semaphore_try(m, 1)) return mu_semaphore_wait(L, s, t, m, 1, false, 0, with_acquired);
+  if (!mu_semaphore_try(s, m, 1)) return mu_semaphore_wait(L, s, t, m, 1, false, 0, with_acquired);
   grant(s, p, 1);
   return call_with(L);
 }

@@ -406,6 +406,7 @@ struct mu_sched {
 
   size_t ops; /* allocated */
   size_t peak, coroutines;
+  uint64_t permits; /* of semaphores and locks, in use */
   uint64_t turns, resumes, tasks, unhandled;
 };
 

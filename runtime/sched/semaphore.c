@@ -22,9 +22,10 @@ void mu_semaphore_record(mu_semaphore *m, uint32_t n) {
   }
 }
 
-bool mu_semaphore_try(mu_semaphore *m, lua_Integer k) {
+bool mu_semaphore_try(mu_sched *s, mu_semaphore *m, lua_Integer k) {
   if (m->free < k || !mu_list_empty(&m->waiters)) return false;
   m->free -= k;
+  s->permits += (uint64_t)k;
   return true;
 }
 
@@ -44,6 +45,7 @@ static void hand_out(mu_sched *s, mu_semaphore *m) {
     acquire_op *op = (acquire_op *)q;
     if (m->free < op->wanted) return;
     m->free -= op->wanted;
+    s->permits += (uint64_t)op->wanted;
     m->holder = op->queued.op.task->id;
     mu_list_remove(&q->link);
     mu_fire(s, &q->op);
@@ -53,6 +55,7 @@ static void hand_out(mu_sched *s, mu_semaphore *m) {
 bool mu_semaphore_release(mu_sched *s, mu_semaphore *m, lua_Integer k) {
   if (k > m->limit - m->free) return false;
   m->free += k;
+  s->permits -= (uint64_t)k;
   m->holder = 0;
   m->turn = 0; /* no permit of before is good any more */
   if (!s->closed) hand_out(s, m);

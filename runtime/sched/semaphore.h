@@ -34,7 +34,7 @@ void mu_semaphore_init(mu_semaphore *m, const char *what, lua_Integer limit);
 void mu_semaphore_record(mu_semaphore *m, uint32_t n);
 
 /* Takes k permits if they are free and nobody waits. */
-bool mu_semaphore_try(mu_semaphore *m, lua_Integer k);
+bool mu_semaphore_try(mu_sched *s, mu_semaphore *m, lua_Integer k);
 
 /* Gives k permits back. False, and nothing done, if more than the limit would be free. */
 bool mu_semaphore_release(mu_sched *s, mu_semaphore *m, lua_Integer k);

@@ -81,7 +81,7 @@ static int acquire(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_task *t = mu_enter(L, s, "acquire");
   lua_Integer k = luaL_optinteger(L, 1, 1);
-  if (mu_semaphore_try(&semaphore, k)) return 0;
+  if (mu_semaphore_try(s, &semaphore, k)) return 0;
   return mu_semaphore_wait(L, s, t, &semaphore, k, false, 0, acquired);
 }
 
@@ -106,7 +106,7 @@ static void check_semaphore(lua_Integer permits, const char *code, const char *e
   alone_run(&a);
   CHECK(alone_says(&a, expected));
   CHECK(semaphore.free == permits && mu_list_empty(&semaphore.waiters));
-  CHECK(a.s.alive == 0 && a.s.ops == 0);
+  CHECK(a.s.alive == 0 && a.s.ops == 0 && a.s.permits == 0);
   alone_close(&a);
 }
 
