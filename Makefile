@@ -20,10 +20,11 @@ Q      := $(if $(V),,@)
 VERSION := $(shell sed -n 's/^\#define MUSTER_VERSION "\(.*\)"/\1/p' runtime/include/muster.h)
 SONAME  := libmuster.so.$(firstword $(subst ., ,$(VERSION)))
 
-# ---- What is built from what. The CLI is a client of the library; runtime/base and sched stand alone.
+# ---- What is built from what. The CLI is a client of the library; runtime/base and sched stand alone. collector.c is
+# ---- for the binary only.
 
 SRC     := $(wildcard $(addsuffix *.c,runtime/ runtime/base/ runtime/sched/ runtime/host/ runtime/bind/))
-CLI     := $(filter runtime/main.c runtime/repl.c,$(SRC))
+CLI     := $(filter runtime/main.c runtime/repl.c runtime/collector.c,$(SRC))
 LUA     := $(sort $(shell find lua/muster lua/types -name '*.lua'))
 obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CLI_OBJ := $(call obj,$(CLI))
@@ -42,6 +43,7 @@ LUA_LIBDIR := $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)
 LUA_RE     := $(shell pkg-config --variable=INSTALL_LMOD lua5.4 2>/dev/null)/re.lua
 LUA_LIBS   := -L$(LUA_LIBDIR) -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 LIBS       := $(LUA_LIBS) -l:liblua5.4-lpeg.a -l:liblua5.4-cjson.a -l:liblua5.4-luv.a -l:libuv_a.a -lpthread
+WRAP       := -Wl,--wrap=luaC_step,--wrap=luaC_fullgc# see runtime/collector.c
 SHARED     := lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv lua5.4
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes
@@ -82,7 +84,7 @@ $(BUILD)/libmuster.a: $(LIB_OBJ) $(sort $(dir $(SRC)))
 
 $(BUILD)/muster: $(CLI_OBJ) $(BUILD)/libmuster.a
 	@echo "  link    $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-E $^ $(LIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-E $(WRAP) $^ $(LIBS) -o $@
 
 $(BUILD)/$(SONAME): $(LIB_OBJ)
 	@echo "  link    $@"

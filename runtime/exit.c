@@ -13,8 +13,10 @@ static int exit_code(lua_State *L) {
 /* os.exit([code [, close]]). The caller's stack is gone once its task is killed: nothing of it is used after. */
 static int os_exit(lua_State *L) {
   int code = exit_code(L);
+  muster *m = muster_of(L); /* NULL: a finalizer calls, while the state closes */
+  if (m && m->s) mu_stop_watching(m, L);
   if (lua_toboolean(L, 2)) {
-    muster *m = muster_of(L); /* NULL: a finalizer calls, while the state closes */
+    if (m) muster_stats(m, &m->last);
     lua_State *main = m ? m->L : L;
     mu_sched *s = m ? m->s : NULL;
     if (m) m->s = NULL; /* a signal handler may still ask for it */

@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,11 @@ static const char help[] =
     "  --virtual-time           no waiting: time jumps to the next deadline\n"
     "  --seed N                 run what is ready in an order that N decides (0: first in, first out)\n"
     "  --cleanup-limit SECONDS  how long a cancelled task may clean up (0: no limit)\n"
-    "  --stats                  print counters at the end, on stderr\n"
+    "  --slow MS                report a task that runs for so long without suspending (200; 0: never)\n"
+    "  --stats                  print counters and times at the end, on stderr\n"
+    "  --trace FILE             write when tasks run and wait, for Perfetto or chrome://tracing\n"
     "  --help, --version        print this; print the versions\n"
+    "Ctrl-\\, or the signal USR1, shows what each task waits for.\n"
     "MUSTER_PATH in the environment is a directory whose Lua files replace the library in this binary.\n"
     "Exit status: 0; 1 after an error; 2 for a bad command line; 13 deadlock; 130 interrupted.\n";
 
@@ -40,11 +44,23 @@ typedef struct {
   char **argv;
   int argc;
   int script; /* its index in argv, or argc */
-  bool interactive, version, no_environment, chunk, stats;
+  bool interactive, version, no_environment, chunk;
   muster_config config;
 } settings;
 
-enum { SCRIPT = 0, UNKNOWN = 256, NO_VALUE, HELP, VERSION, VIRTUAL_TIME, SEED, CLEANUP_LIMIT, STATS };
+enum {
+  SCRIPT = 0,
+  UNKNOWN = 256,
+  NO_VALUE,
+  HELP,
+  VERSION,
+  VIRTUAL_TIME,
+  SEED,
+  CLEANUP_LIMIT,
+  SLOW,
+  STATS,
+  TRACE
+};
 
 typedef struct {
   int key;           /* the letter, or one of the above */
@@ -59,7 +75,8 @@ static const struct {
   bool value;
 } long_options[] = {{"--help", HELP, false},   {"--version", VERSION, false},
                     {"--seed", SEED, true},    {"--virtual-time", VIRTUAL_TIME, false},
-                    {"--stats", STATS, false}, {"--cleanup-limit", CLEANUP_LIMIT, true}};
+                    {"--stats", STATS, false}, {"--cleanup-limit", CLEANUP_LIMIT, true},
+                    {"--slow", SLOW, true},    {"--trace", TRACE, true}};
 
 /* "--name", "--name VALUE" or "--name=VALUE". */
 static option read_long(char **argv, int i) {
@@ -106,6 +123,12 @@ static bool read_seconds(const char *text, double *seconds) {
   return end != text && *end == '\0' && isfinite(*seconds) && *seconds >= 0;
 }
 
+static bool read_milliseconds(const char *text, double *seconds) {
+  bool well = read_seconds(text, seconds);
+  *seconds *= 1e-3;
+  return well;
+}
+
 /* Notes what an option says, if it says so before any code runs. False: a bad value. */
 static bool apply(settings *s, const option *o) {
   switch (o->key) {
@@ -113,7 +136,9 @@ static bool apply(settings *s, const option *o) {
     case 'i': s->interactive = s->version = true; break;
     case 'v': s->version = true; break;
     case 'E': s->no_environment = true; break;
-    case STATS: s->stats = true; break;
+    case STATS: s->config.stats = true; break;
+    case TRACE: s->config.trace = o->value; break;
+    case SLOW: return read_milliseconds(o->value, &s->config.slow);
     case VIRTUAL_TIME: s->config.virtual_time = true; break;
     case SEED: return read_seed(o->value, &s->config.seed);
     case CLEANUP_LIMIT: return read_seconds(o->value, &s->config.cleanup_limit);
@@ -279,6 +304,61 @@ static int run(const settings *s, muster *m) {
   return status;
 }
 
+/* ---- counters ---- */
+
+#define N(count) (unsigned long long)(count)
+
+static void print_measured(const char *what, double seconds, const char *whose) {
+  fprintf(stderr, "  %-10s ", what);
+  if (seconds < 0) fputs("unknown", stderr);
+  else fprintf(stderr, "%.6f s", seconds);
+  fprintf(stderr, "%s%s\n", whose && *whose ? ": " : "", whose ? whose : "");
+}
+
+static void print_stats(muster *m) {
+  muster_stats_t n;
+  muster_stats(m, &n);
+  fflush(stdout);
+  fputs("muster: statistics\n", stderr);
+  fprintf(stderr, "  tasks      %llu, at most %llu at once, in %llu coroutines; %llu unhandled\n", N(n.tasks),
+          N(n.peak), N(n.coroutines), N(n.unhandled));
+  fprintf(stderr, "  turns      %llu, of %llu resumes\n", N(n.turns), N(n.resumes));
+  print_measured("longest", n.slice, n.slice_of);
+  print_measured("collector", n.collecting, NULL);
+  fprintf(
+      stderr,
+      "  loop       %llu polls, of these %llu waits; %llu wake-ups; %llu handles and %llu requests left\n",
+      N(n.polls), N(n.waits), N(n.wakeups), N(n.handles), N(n.requests));
+}
+
+/* ---- what calls from outside ---- */
+
+/* What the handlers of signals and of exit need to see. */
+static struct {
+  muster *volatile m;
+  bool stats;
+} ending;
+
+static void on_dump(int number) {
+  (void)number;
+  if (ending.m) muster_dump(ending.m);
+}
+
+/* Scripts may call os.exit. */
+static void on_exit_of_program(void) {
+  if (ending.m && ending.stats) print_stats(ending.m);
+}
+
+static void prepare_ending(const settings *s, muster *m) {
+  struct sigaction dump = {.sa_handler = on_dump, .sa_flags = SA_RESTART};
+  sigfillset(&dump.sa_mask);
+  ending.m = m;
+  ending.stats = s->config.stats;
+  sigaction(SIGUSR1, &dump, NULL);
+  sigaction(SIGQUIT, &dump, NULL);
+  atexit(on_exit_of_program);
+}
+
 /* ---- begin and end ---- */
 
 static const char *const path_variables[] = {"LUA_PATH", "LUA_PATH" LUA_VERSUFFIX, "LUA_CPATH",
@@ -309,32 +389,31 @@ static muster *new_runtime(settings *s) {
   return muster_new(&s->config);
 }
 
-static void print_stats(muster *m) {
-  muster_stats_t n;
-  muster_stats(m, &n);
-  fprintf(stderr, "muster: tasks %llu, peak %zu, coroutines %zu, resumes %llu, turns %llu, unhandled %llu\n",
-          (unsigned long long)n.tasks, n.peak, n.coroutines, (unsigned long long)n.resumes,
-          (unsigned long long)n.turns, (unsigned long long)n.unhandled);
-}
-
 static int finish(const settings *s, muster *m, int before) {
   int status = mu_end_tasks(m, before);
   if (status == MU_INTERRUPTED && before == MU_WELL) fprintf(stderr, "%s: interrupted\n", program(s));
   if (muster_report(m) > 0 && status == MU_WELL) status = MU_FAILED;
-  if (s->stats) print_stats(m);
+  if (s->config.stats) print_stats(m);
+  ending.m = NULL;
   muster_close(m);
   return status;
 }
 
+static int refuse_runtime(const settings *s) {
+  int error = errno;
+  if (s->config.trace && error != ENOMEM)
+    return refuse(s, "cannot write '%s': %s", s->config.trace, strerror(error));
+  fprintf(stderr, "%s: no runtime: out of memory or of descriptors\n", program(s));
+  return MU_FAILED;
+}
+
 int main(int argc, char **argv) {
-  settings s = {.argv = argv, .argc = argc};
+  settings s = {.argv = argv, .argc = argc, .config.slow = 0.2};
   int status = read_settings(&s);
   if (status >= 0) return status;
   muster *m = new_runtime(&s);
-  if (!m) {
-    fprintf(stderr, "%s: no runtime: out of memory or of descriptors\n", program(&s));
-    return MU_FAILED;
-  }
+  if (!m) return refuse_runtime(&s);
   mu_handle_signals(m);
+  prepare_ending(&s, m);
   return finish(&s, m, run(&s, m));
 }

@@ -4,6 +4,7 @@
 #include "bind/bind.h"
 #include "sched/site.h"
 
+#include <errno.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,7 @@ static bool make_state(muster *m) {
 }
 
 static void close_state(muster *m) {
+  if (m->s) mu_stop_watching(m, m->L);
   if (m->s) mu_loop_run_posts(&m->loop); /* they may complete what waits */
   if (m->s) mu_sched_free(m->s);
   if (m->L) mu_loop_drain(&m->loop);
@@ -120,23 +122,36 @@ static void close_state(muster *m) {
   }
 }
 
+/* 0, or a negative error of the system. */
+static int watch(muster *m) {
+  const muster_config *c = &m->config;
+  if ((c->trace || c->stats) && !(m->observe = mu_observe_start(m->s, c->trace, c->stats))) return -errno;
+  if (c->stats && m->owns_state) lua_gc(m->L, LUA_GCSTEP, 0); /* is the collector measured? */
+  mu_watch_slow(m);
+  return 0;
+}
+
 muster *muster_new(const muster_config *config) {
   if (config && config->state && muster_of(config->state)) return NULL; /* one at a time */
   muster *m = calloc(1, sizeof *m);
   if (!m) return NULL;
+  int rc = UV_ENOMEM;
   if (config) m->config = *config;
   m->thread = pthread_self();
   m->slab = mu_slab_new();
   if (!m->slab) goto no_slab;
-  if (mu_loop_init(&m->loop, m, has_ready_tasks)) goto no_loop;
+  mu_slab_set_user(m->slab, m);
+  if ((rc = mu_loop_init(&m->loop, m, has_ready_tasks))) goto no_loop;
   mu_loop_set_virtual(&m->loop, m->config.virtual_time);
-  if (make_state(m)) return m;
+  if ((rc = make_state(m) ? watch(m) : UV_ENOMEM) == 0) return m;
   close_state(m);
   mu_loop_close(&m->loop);
 no_loop:
   mu_slab_free(m->slab);
 no_slab:
+  mu_observe_free(m->observe);
   free(m);
+  errno = -rc;
   return NULL;
 }
 
@@ -145,6 +160,7 @@ void muster_close(muster *m) {
   close_state(m);
   if (m->owns_state) mu_loop_close(&m->loop);
   mu_slab_free(m->slab);
+  mu_observe_free(m->observe);
   if (m->owns_state) free(m);
   else *m->rest = m;
 }
@@ -337,6 +353,10 @@ void muster_task_release(muster_task *t) {
 
 void muster_stats(muster *m, muster_stats_t *stats) {
   const mu_sched *s = m->s;
+  if (!s) { /* os.exit has closed it */
+    *stats = m->last;
+    return;
+  }
   *stats = (muster_stats_t){.turns = s->turns,
                             .resumes = s->resumes,
                             .tasks = s->tasks,
@@ -345,7 +365,14 @@ void muster_stats(muster *m, muster_stats_t *stats) {
                             .coroutines = s->coroutines,
                             .timers = s->timers.count,
                             .ops = s->ops,
-                            .unhandled = s->unhandled};
+                            .unhandled = s->unhandled,
+                            .polls = m->loop.polls,
+                            .waits = m->loop.waits,
+                            .wakeups = m->loop.wakeups,
+                            .handles = mu_loop_handles(&m->loop),
+                            .requests = m->loop.uv.active_reqs.count,
+                            .collecting = m->collector_measured ? (double)m->collected * 1e-9 : -1};
+  stats->slice = mu_observe_longest(m->observe, &stats->slice_of);
 }
 
 uint64_t muster_report(muster *m) {

@@ -8,11 +8,17 @@ enum { BUDGET = 1024 }; /* resumes between two looks at I/O */
 static bool tasks_left(const muster *m) { return m->s->alive > m->s->daemons; }
 
 /* Runs what is due; true if more is ready. */
-static bool step(muster *m) { return mu_sched_step(m->s, mu_loop_now(&m->loop), BUDGET); }
+static bool step(muster *m) {
+  mu_watchdog_begin(m->watchdog);
+  bool more = mu_sched_step(m->s, mu_loop_now(&m->loop), BUDGET);
+  mu_watchdog_end(m->watchdog);
+  return more;
+}
 
 static void poll(muster *m, bool wait) {
+  if (wait) mu_observe_idle(m->observe);
   mu_loop_poll(&m->loop, wait, mu_sched_next(m->s), m->s->external > 0);
-  if (atomic_exchange(&m->interrupted, false)) mu_take_interrupt(m);
+  if (atomic_load(&m->asked)) mu_do_asked(m);
 }
 
 /* Nothing is ready, and nothing is left that could make anything so. */
@@ -40,11 +46,13 @@ static int enter(muster *m) {
   if (m->running || m->s->current) return MUSTER_EBUSY;
   m->running = true;
   m->thread = pthread_self();
+  mu_watchdog_enter(m->watchdog);
   return 0;
 }
 
 static int leave(muster *m, int result) {
   m->running = false;
+  mu_watchdog_leave(m->watchdog);
   atomic_store(&m->stopped, false);
   return result;
 }
@@ -112,7 +120,7 @@ int muster_shutdown(muster *m) {
 int muster_poll_fd(muster *m) { return uv_backend_fd(&m->loop.uv); }
 
 double muster_next_deadline(muster *m) {
-  if (mu_sched_ready(m->s) || atomic_load(&m->interrupted) || may_jump(m)) return 0;
+  if (mu_sched_ready(m->s) || atomic_load(&m->asked) || may_jump(m)) return 0;
   double now = mu_loop_now(&m->loop), next = m->loop.is_virtual ? -1 : mu_sched_next(m->s);
   double timers = next < 0 ? -1 : next > now ? next - now : 0;
   uv_update_time(&m->loop.uv);
@@ -125,40 +133,7 @@ int muster_post(muster *m, void (*fn)(muster *m, void *data), void *data) {
   return mu_loop_post(&m->loop, (void (*)(void *, void *))fn, data) ? MUSTER_OK : MUSTER_ENOMEM;
 }
 
-/* ---- stopping ---- */
-
 void muster_stop(muster *m) {
   atomic_store(&m->stopped, true);
-  mu_loop_wake(&m->loop);
-}
-
-static mu_task *interrupted_task(muster *m) {
-  muster_task *hold = atomic_exchange(&m->interrupt, NULL);
-  return hold ? hold->t : NULL;
-}
-
-void mu_take_interrupt(muster *m) {
-  mu_task *t = interrupted_task(m);
-  if (t) mu_task_cancel(m->s, t);
-}
-
-/* Runs in the busy task, at its next instruction: cancels it together with the one that was asked for. */
-static void interrupt_hook(lua_State *L, lua_Debug *ar) {
-  muster *m = muster_of(L);
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (!m || !m->s->current) return;
-  mu_take_interrupt(m);
-  mu_task_cancel(m->s, m->s->current);
-  if (m->s->current->run.flags & MU_RAISE) mu_task_raise(L, m->s, m->s->current);
-}
-
-void muster_interrupt(muster *m, muster_task *t) {
-  atomic_store(&m->interrupt, t);
-  atomic_store(&m->interrupted, true);
-  mu_task *current = m->s && pthread_equal(m->thread, pthread_self()) ? m->s->current : NULL;
-  lua_State *running = !current ? NULL : m->s->inner ? m->s->inner : current->u.co;
-  if (running)
-    lua_sethook(running, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
   mu_loop_wake(&m->loop);
 }

@@ -3,11 +3,21 @@
 #define MU_RUNTIME_H
 
 #include "host/loop.h"
+#include "host/observe.h"
+#include "host/watchdog.h"
 #include "muster.h"
 #include "sched/sched.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+
+/* A hook of the script's while ours is in its place. */
+typedef struct {
+  lua_State *L;
+  lua_Hook hook;
+  int mask, count;
+} mu_displaced_hook;
 
 struct muster {
   mu_sched *s; /* a userdata of L, anchored in its registry */
@@ -17,10 +27,21 @@ struct muster {
   mu_loop loop;
   muster_config config;
   bool owns_state, running;
+  mu_observe *observe; /* or NULL */
+  muster_stats_t last; /* what was counted when os.exit closed the state */
+  bool collecting, collector_measured;
+  uint64_t collected; /* nanoseconds, in the collector */
   atomic_bool stopped;
-  atomic_bool interrupted;
+  atomic_uint asked;                /* MU_ASKED_…, see interrupt.c */
   _Atomic(muster_task *) interrupt; /* the task that muster_interrupt is to cancel */
   _Atomic(pthread_t) thread;        /* that runs the loop */
+  volatile sig_atomic_t hooking;
+  mu_displaced_hook displaced;
+  mu_watchdog *watchdog; /* or NULL */
+  struct {
+    double since;   /* when it was running already */
+    uint64_t slice; /* which it was */
+  } slow;           /* the task that the watchdog has found */
 };
 
 struct muster_task {
@@ -55,7 +76,13 @@ void mu_report_tasks(muster *m);
 /* Reports the tasks that wait, when nothing is left that could wake one. */
 void mu_report_deadlock(muster *m);
 
-/* Does what an interrupt asked for. */
-void mu_take_interrupt(muster *m);
+/* Does what other threads and signal handlers asked for; on the loop's thread, between turns. */
+void mu_do_asked(muster *m);
+
+/* Begins to look out for slow tasks, if the configuration says so. */
+void mu_watch_slow(muster *m);
+
+/* Ends that, and the trace, before the scheduler goes. L: a state that can be used now. */
+void mu_stop_watching(muster *m, lua_State *L);
 
 #endif

@@ -179,7 +179,7 @@ describe("the options of muster", function()
   end)
 
   it("--stats prints counters at the end, also after an error", function()
-    local pattern = "muster: tasks 10, peak %d+, coroutines %d+, resumes %d+, turns %d+, unhandled 0\n$"
+    local pattern = "muster: statistics\n  tasks +10, .*; 0 unhandled\n.*\n$"
     assert.match("^" .. pattern, select(2, run { "--stats", "-e", order }))
     assert.match("broken\n.*" .. pattern, select(2, run { "--stats", "-e", order .. " error 'broken'" }))
   end)

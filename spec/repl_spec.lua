@@ -206,7 +206,7 @@ describe("SIGINT", function()
       }
       %s >%s & pid=$!
       for n in $(seq %d); do wait_for_lines $n; kill -INT $pid; done
-      wait $pid]]):format(output, program.command { "-e", code }, output, times or 1))
+      wait $pid]]):format(output, program.command { "--slow", "0", "-e", code }, output, times or 1))
     return program.contents(output), errors, status
   end
 

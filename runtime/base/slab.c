@@ -28,6 +28,7 @@ struct mu_slab {
   char *at, *end;        /* the rest of the newest chunk */
   chunk *chunks;
   size_t next_size;
+  void *user;
 };
 
 static size_t class_of(size_t size) { return (size + STEP - 1) / STEP; }
@@ -45,6 +46,10 @@ void mu_slab_free(mu_slab *s) {
   }
   free(s);
 }
+
+void mu_slab_set_user(mu_slab *s, void *user) { s->user = user; }
+
+void *mu_slab_user(const mu_slab *s) { return s->user; }
 
 static void *map(size_t size) {
   void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -20,6 +20,10 @@ mu_slab *mu_slab_new(void);
 /* Frees the slab and every small block cut from it. */
 void mu_slab_free(mu_slab *s);
 
+/* A pointer that the slab keeps for its owner: all that a Lua state has to do with it is its allocator. */
+void mu_slab_set_user(mu_slab *s, void *user);
+void *mu_slab_user(const mu_slab *s);
+
 /* A block of size > 0 bytes, or NULL. */
 void *mu_slab_get(mu_slab *s, size_t size);
 

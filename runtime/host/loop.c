@@ -35,7 +35,11 @@ void mu_loop_run_posts(mu_loop *l) {
   while (posted(l)) run_posts(l);
 }
 
-static void on_wakeup(uv_async_t *handle) { run_posts(handle->data); }
+static void on_wakeup(uv_async_t *handle) {
+  mu_loop *l = handle->data;
+  l->wakeups++;
+  run_posts(l);
+}
 
 bool mu_loop_post(mu_loop *l, void (*fn)(void *owner, void *data), void *data) {
   mu_post *p = malloc(sizeof *p);
@@ -165,6 +169,7 @@ static void run_loop(mu_loop *l, uv_run_mode mode, bool heed_wakeup) {
 
 static void wait_until(mu_loop *l, double deadline, bool external) {
   double start = system_now();
+  l->waits++;
   if (deadline >= 0) {
     uv_update_time(&l->uv);
     uv_timer_start(&l->timer, on_timer, milliseconds_until(l, deadline), 0);
@@ -184,6 +189,7 @@ void mu_loop_jump(mu_loop *l, double deadline) {
 }
 
 void mu_loop_poll(mu_loop *l, bool wait, double deadline, bool external) {
+  l->polls++;
   if (!wait) {
     run_loop(l, UV_RUN_NOWAIT, true);
   } else if (mu_loop_may_jump(l, deadline, external)) {

@@ -26,9 +26,10 @@ typedef struct {
   void *owner; /* given to posted functions */
   bool (*ready)(void *owner);
   bool is_virtual;
-  double offset;      /* of the clock, from the system's */
-  double virtual_now; /* while is_virtual */
-  double waited;      /* for I/O, by the system's clock, since virtual_now last moved */
+  double offset;                  /* of the clock, from the system's */
+  double virtual_now;             /* while is_virtual */
+  double waited;                  /* for I/O, by the system's clock, since virtual_now last moved */
+  uint64_t polls, waits, wakeups; /* so far; waits: polls that might sleep */
 } mu_loop;
 
 /* 0, or a negative libuv error. ready: has a callback made something ready, so that the loop must not wait for more? The

@@ -4,8 +4,8 @@
 ** loop or drives it itself from muster_poll_fd and muster_next_deadline. C functions can be awaited too: see
 ** "Native async functions".
 **
-** Threads: a runtime belongs to the thread that uses it. Only muster_post, muster_stop and muster_interrupt may be
-** called from another thread, and the last two also from a signal handler. Two runtimes never share anything.
+** Threads: a runtime belongs to the thread that uses it. Only muster_post, muster_stop, muster_interrupt and
+** muster_dump may be called from another thread, and the last three also from a signal handler. Two runtimes never share anything.
 ** Errors: a function that returns int returns 0 (or a count) on success, and a negative muster_error otherwise. */
 #ifndef MUSTER_H
 #define MUSTER_H
@@ -54,12 +54,19 @@ typedef struct {
   uint64_t seed;           /* shuffle the ready queue reproducibly; 0: first in, first out */
   double cleanup_limit;    /* seconds a cancelled task may stay in async.shield; 0: for ever */
   const char *module_path; /* a directory whose Lua files replace the embedded library (for its developers) */
+  double slow; /* seconds: a task that runs longer without suspending is reported once, with a traceback of
+                              where it is. Takes a thread, and SIGURG (which must have no handler yet). 0: not watched */
+  const char
+      *trace; /* a file to write: when each task ran, and what it waited for, as Trace Event JSON, which
+                              Perfetto and chrome://tracing open. Complete after muster_close, and valid before. NULL: none */
+  bool stats; /* measure what muster_stats_t says is measured on request */
   /* Receives reports (unhandled errors, tasks never started): one or more whole lines. NULL: stderr. */
   void (*report)(void *data, const char *text, size_t length);
   void *data; /* handed to report */
 } muster_config;
 
-/* Makes a runtime. NULL: out of memory or descriptors. The caller owns it, and ends it with muster_close. */
+/* Makes a runtime. NULL: out of memory or descriptors, or the trace cannot be written; errno tells. The caller owns it,
+** and ends it with muster_close. */
 MUSTER_API muster *muster_new(const muster_config *config);
 
 /* Ends a runtime: runs the pending __close of every task (they cannot suspend any more), closes what it opened, and
@@ -185,16 +192,29 @@ MUSTER_API void muster_fail(muster_op *op, const char *kind, const char *message
 /* ---- inspection ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  uint64_t turns, resumes; /* of the loop; of coroutines */
-  uint64_t tasks;          /* ever started */
-  size_t alive, peak;      /* tasks started and not ended: now, and at most */
-  size_t coroutines;       /* made, and kept for reuse */
-  size_t timers;           /* pending now */
-  size_t ops;              /* waits pending now */
-  uint64_t unhandled;      /* failed tasks that nobody observed, as far as reported */
+  uint64_t turns, resumes;  /* of the loop; of coroutines */
+  uint64_t tasks;           /* ever started */
+  size_t alive, peak;       /* tasks started and not ended: now, and at most */
+  size_t coroutines;        /* made, and kept for reuse */
+  size_t timers;            /* pending now */
+  size_t ops;               /* waits pending now */
+  uint64_t unhandled;       /* failed tasks that nobody observed, as far as reported */
+  uint64_t polls, waits;    /* looks at I/O; of these, waits for it */
+  uint64_t wakeups;         /* of the loop, by other threads and signal handlers */
+  size_t handles, requests; /* of libuv, active now */
+  /* Measured on request (config.stats); negative, or NULL, if not. */
+  double slice; /* seconds of the longest time that a task ran without suspending */
+  const char *
+      slice_of; /* which task that was, and where it comes from. Valid until the loop runs, or muster_close */
+  double collecting; /* seconds in the garbage collector. Measured in the program muster only */
 } muster_stats_t;
 
 MUSTER_API void muster_stats(muster *m, muster_stats_t *stats);
+
+/* Reports each task: what it waits for, and where it is. At the loop's next turn, or, if called from a signal handler on
+** the loop's thread or if config.slow is set, at the next instruction of a task that is busy. Any thread, and signal
+** handlers. */
+MUSTER_API void muster_dump(muster *m);
 
 /* Reports what nobody looked at: failed tasks, tasks never started. Returns the number of the former since the
 ** runtime began. Call it when the program ends. */

@@ -7,7 +7,14 @@
 
 /* ---- names ---- */
 
+static void tell_name(lua_State *L, mu_sched *s, mu_task *t, int name) {
+  size_t n;
+  const char *text = lua_tolstring(L, name, &n);
+  if (text) s->observer->named(s->observer->data, t, text, n);
+}
+
 void mu_task_set_name(lua_State *L, mu_sched *s, int index, int name) {
+  if (s->observer && s->observer->named) tell_name(L, s, lua_touserdata(L, index), name);
   lua_pushvalue(L, index);
   lua_pushvalue(L, name < 0 ? name - 1 : name);
   mu_push_root(s, L, MU_ROOT_NAMES);

@@ -128,7 +128,8 @@ enum {                   /* flags of a runnable */
        MU_NOERROR = 512, /* cancelled; the error is made when somebody wants it */
        MU_TRACED = 1024, /* a traceback of an error in it is kept */
        MU_PIN = 2048,    /* it is about to wait, or waits, on a C stack of its own */
-       MU_NESTED = 4096  /* it is about to wait inside a coroutine of the script's */
+       MU_NESTED = 4096, /* it is about to wait inside a coroutine of the script's */
+       MU_SLOW = 8192    /* it ran for too long at a time, and that has been told */
 };
 
 /* What the ready queue holds: a task, or a join that is to start its next tasks. */
@@ -311,12 +312,14 @@ void mu_error_text(lua_State *L);
 
 /* ---- the scheduler -------------------------------------------------------------------------------------------- */
 
-/* Who watches tasks run, for a trace or for statistics. Called on the loop's thread; must not call Lua. */
+/* Who watches tasks run, for a trace or for statistics. Called on the loop's thread. May use s->from, protected, with no
+** more than a few values; no error may get out. */
 typedef struct {
   void (*resumed)(void *data, mu_task *t); /* it is about to run; t->ops is what it waited for */
   void (*suspended)(void *data,
                     mu_task *t); /* it has run: MU_RUNNING if it ended, else t->ops tells what it waits for */
   void (*turned)(void *data, mu_sched *s); /* a turn begins: s->batch is what it will run */
+  void (*named)(void *data, mu_task *t, const char *name, size_t length); /* may be NULL */
   void *data;
 } mu_observer;
 

@@ -46,7 +46,7 @@ settle() { # name, exit status, passed, failed
 run_spec() {
   echo "$1"
   rm -f "$work/counts"
-  MUSTER_COUNTS=$work/counts limited "$MUSTER" scripts/tools/busted.lua ${FILTER:+"--filter=$FILTER"} "$1"
+  MUSTER_COUNTS=$work/counts limited "$MUSTER" --slow 0 scripts/tools/busted.lua ${FILTER:+"--filter=$FILTER"} "$1"
   status=$? good=0 bad=0 later=0
   if [ -r "$work/counts" ]; then read -r good bad later < "$work/counts"
   elif [ "$status" = 0 ]; then status='0, before its end'
