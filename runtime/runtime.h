@@ -6,7 +6,7 @@
 #include "host/observe.h"
 #include "host/watchdog.h"
 #include "muster.h"
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
 #ifndef MU_BIND_H
 #define MU_BIND_H
 
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 /* Each adds its functions to the table on top of L; the scheduler's userdata is at index s. */
 void mu_bind_task(lua_State *L, int s);

@@ -3,7 +3,7 @@
 ** The anchor table is an array with a stack of its free slots. A task that is ready to run for the first time takes a
 ** slot; from its first run on it lies at the bottom of its coroutine's stack, and the coroutine has the slot.
 ** A coroutine that finished cleanly is kept for the next task. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 #include "sched/await.h"
 #include "sched/inspect.h"
+#include "sched/inside.h"
 
 typedef struct {
   mu_queued queued;

@@ -1,5 +1,6 @@
 #include "sched/channel.h"
 #include "sched/inspect.h"
+#include "sched/inside.h"
 
 enum { BUFFER = 1, RETURNED };
 

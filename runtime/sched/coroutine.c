@@ -5,7 +5,7 @@
 ** resumed, each of these calls resumes its coroutine again, down to the await, and so goes on waiting for the
 ** coroutine's own next yield.
 ** While such a call runs its frame holds, from index 1: the coroutine, and a mark that tells how it was called. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 static const char resume_mark, wrap_mark;
 

@@ -1,5 +1,5 @@
 /* error.c: the error values that the runtime raises itself: tables that read well, and that scripts can tell apart. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <stdarg.h>
 #include <string.h>

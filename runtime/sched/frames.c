@@ -1,6 +1,7 @@
 /* frames.c: tracebacks as luaL_traceback makes them, but of the script only: frames of the runtime are left out, and
 ** those of the coroutines that a coroutine resumes come first. */
 #include "sched/frames.h"
+#include "sched/inside.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef MU_FRAMES_H
 #define MU_FRAMES_H
 
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 enum { MU_PLACE_SIZE = LUA_IDSIZE + 16 };
 

@@ -2,6 +2,7 @@
 #include "sched/frames.h"
 #include "sched/join.h"
 #include "sched/site.h"
+#include "sched/inside.h"
 
 #include <stdarg.h>
 

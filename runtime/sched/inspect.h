@@ -20,7 +20,7 @@
 #ifndef MU_INSPECT_H
 #define MU_INSPECT_H
 
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 /* Pushes the table of the task at index, which is started and has not ended; otherwise nil. */
 void mu_facts_push(lua_State *L, mu_sched *s, int index);

@@ -1,5 +1,6 @@
 #include "sched/join.h"
 #include "sched/inspect.h"
+#include "sched/inside.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* op.c: how a task waits, wakes, and is interrupted. The only mechanism for it. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <assert.h>
 

@@ -6,7 +6,7 @@
 ** the call returns as if it had only taken long; the fiber that was left is idle, and carries on from there when it is
 ** needed again. So a fiber is always in one of three states: running, idle, or kept by a pinned task.
 ** The host's own stack is never kept: mu_sched_step switches to a fiber, and any of them may switch back at its end. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <assert.h>
 

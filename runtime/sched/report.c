@@ -1,6 +1,6 @@
 /* report.c: names, and reports of what nobody looked at: failed tasks, and tasks that were never started. The latter are
 ** counted in the record of the async function that made them, which costs nothing for each task. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 ** cuts off goes on first at the next step.
 ** The scheduler's own Lua calls can fail only for lack of memory. They run inside one protected call a step; the task
 ** that could not begin then fails. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 #include "sched/site.h"
 
 #include <stdlib.h>

@@ -441,9 +441,8 @@ static inline bool mu_sched_ready(const mu_sched *s) {
 /* ---- suspending: the short ways, for every call ----------------------------------------------------------------- */
 
 void mu_refuse(lua_State *L, mu_sched *s, const char *what); /* raises: no task runs */
-void mu_end_wait(lua_State *L, mu_sched *s,
-                 mu_task *t); /* mu_unpark for a task that waited or is cancelled */
-void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t); /* raises the error of the scope in force */
+void mu_end_wait(lua_State *L, mu_sched *s, mu_task *t);     /* mu_unpark, if there is anything to do */
+void mu_task_raise(lua_State *L, mu_sched *s, mu_task *t);   /* raises the error of the scope in force */
 
 /* The running task, for clean-up, which goes on in a cancelled task. Raises if there is none. */
 static inline mu_task *mu_enter_shielded(lua_State *L, mu_sched *s, const char *what) {
@@ -465,88 +464,5 @@ static inline void mu_unpark(lua_State *L, mu_sched *s) {
   mu_task *t = s->current;
   if (t->ops || t->run.flags & MU_RAISE) mu_end_wait(L, s, t);
 }
-
-/* ---- between the files of the scheduler ------------------------------------------------------------------------ */
-
-void mu_ready(mu_sched *s, mu_runnable *r); /* puts r at the end of the ready queue */
-void mu_set_state(mu_task *t, mu_state state);
-void mu_task_run(mu_sched *s, mu_task *t); /* resumes a task that has begun */
-void mu_task_push_body(lua_State *L, mu_sched *s);
-void mu_task_count_start(mu_sched *s, mu_task *t); /* a created task becomes ready */
-void mu_task_begin(mu_sched *s, mu_task *t,
-                   lua_State *L);                /* first run of the task on top of L, which it pops */
-void mu_task_fail(mu_sched *s, mu_task *t);      /* ends a task that memory does not let begin */
-void mu_task_kill(mu_sched *s, mu_task *t);      /* runs its __close without suspending */
-void mu_task_recheck(mu_sched *s, mu_task *t);   /* after a change of its scopes */
-void mu_task_interrupt(mu_sched *s, mu_task *t); /* MU_RAISE has just been set */
-void mu_ops_free(mu_sched *s, mu_task *t);
-int mu_join_run(mu_sched *s, mu_runnable *r, lua_State *L,
-                int budget); /* starts what it may; returns how many */
-
-void mu_joins_cancel_failed(mu_sched *s);
-void mu_join_hand_over(mu_sched *s); /* the fiber that is starting tasks is being left */
-
-/* Resumes a coroutine of the script's from L. As lua_resume, which is called in task.c only. */
-int mu_resume_inner(lua_State *L, mu_sched *s, lua_State *co, int nargs, int *nresults);
-
-/* Coroutines of the script's (coroutine.c). mu_coroutine_resume: coroutine at index 1, arguments -> as coroutine.resume;
-** or, wrapped, the coroutine in upvalue 2, arguments -> as a wrapped one; the operand of return. mu_coroutine_close: of
-** one that awaits. */
-lua_State *mu_inner(lua_State *co); /* the one that co resumes, or waits for, in such a call; or NULL */
-mu_task *mu_awaiting_task(mu_sched *s, lua_State *co); /* the task in which co awaits; or NULL */
-int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap);
-int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co);
-void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t); /* t will wait in L, inside it; raises */
-void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t);
-void mu_task_let_go(lua_State *L, mu_sched *s,
-                    mu_task *t); /* ends the wait of a parked task; raises if it cannot */
-
-/* Where L runs, in the running task: can a wait yield to the scheduler, from coroutine to coroutine? Else it is pinned:
-** it keeps its C stack, and the scheduler goes on on another (pin.c). */
-static inline bool mu_can_yield(lua_State *L, const mu_sched *s) {
-  return lua_isyieldable(L) && !s->blocked && L == (s->inner ? s->inner : s->current->u.co);
-}
-
-/* Makes sure that the running task can wait where L runs. Raises in a finalizer, and if the task must be pinned, but no
-** stack can be had. For calls that have an effect before they wait; mu_op_new does it by itself. */
-void mu_check_wait(lua_State *L, mu_sched *s, const char *what);
-
-void mu_fibers_init(mu_sched *s, lua_State *L); /* raises */
-void mu_fibers_free(mu_sched *s);               /* but the one we are on */
-void mu_fibers_trim(mu_sched *s);
-void mu_fibers_run(mu_sched *s, int budget);                /* runs turns, from the host's stack */
-void mu_turns(mu_sched *s, lua_State *L);                   /* what a fiber does (sched.c) */
-void mu_pin_prepare(lua_State *L, mu_sched *s, mu_task *t); /* after mu_check_wait; raises */
-void mu_pin_forget(mu_sched *s, mu_task *t);
-void mu_pin(mu_sched *s);                  /* leaves this stack until the running task is resumed */
-void mu_unpin(mu_sched *s, mu_task *t);    /* goes on with t, on its own stack */
-void mu_pin_drop(mu_sched *s, mu_task *t); /* frees the stack of a task that is killed */
-
-/* Anchors and coroutines (anchor.c). A spare coroutine has `body` at index 1 of its stack. */
-uint32_t mu_anchor(mu_sched *s, lua_State *L); /* pops a value into the anchor table; raises */
-void mu_unanchor(mu_sched *s, uint32_t slot);
-void mu_push_anchored(mu_sched *s, lua_State *L, uint32_t slot);
-void mu_push_root(mu_sched *s, lua_State *L, int index); /* pushes what MU_ROOT_… names */
-void mu_coroutine_reserve(mu_sched *s, lua_State *L);    /* makes sure that there is one to take; raises */
-lua_State *mu_coroutine_take(mu_sched *s, uint32_t *slot);
-void mu_coroutine_release(mu_sched *s, lua_State *co, uint32_t slot);
-void mu_coroutine_drop(mu_sched *s, uint32_t slot);
-void mu_coroutines_trim(mu_sched *s, double now);
-
-/* Reports (report.c). */
-int mu_traceback(lua_State *L); /* the message handler of tasks */
-void mu_trace_push(lua_State *L, mu_sched *s,
-                   lua_State *co); /* pushes that of co, dead of the error on top of L */
-int mu_raise_traced(lua_State *L,
-                    mu_sched *s); /* raises the error below the traceback so far, which is on top */
-void mu_trace_add_task(lua_State *L, mu_sched *s,
-                       int index); /* to the text on top, that of the failed task at index */
-int mu_raise_caught(lua_State *L); /* whose frame is the runtime's */
-void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t); /* the error on top becomes {error, traceback} */
-void mu_trace_forget(mu_sched *s, mu_task *t);
-void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task); /* whose userdata is at index task */
-void mu_maker_created(mu_maker *m);
-void mu_maker_started(mu_maker *m); /* or cancelled; may free m */
-void mu_makers_free(mu_sched *s);
 
 #endif

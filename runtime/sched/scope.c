@@ -3,7 +3,7 @@
 ** Cancellation is level-triggered: while a cancelled scope is in force, every suspending call of the task raises the
 ** error of the outermost one, until that scope is left. A shield hides what is further out. The task itself is the
 ** outermost scope (MU_CANCEL). Whether any is in force is kept in the flag MU_RAISE, so that asking costs one test. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 /* ---- which scope is in force? ---- */
 

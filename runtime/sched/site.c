@@ -1,6 +1,7 @@
 /* site.c: a hash table of places, open addressing, and a list of them by number. */
 #include "sched/site.h"
 #include "sched/frames.h"
+#include "sched/inside.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 ** A task that has not begun has no coroutine: it takes one from the pool at its first run, and gives it back at its
 ** end. The coroutine's stack then begins with the task's userdata, which anchors it, and the function `body`, which
 ** catches the error of the script's function after its variables were closed. */
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <assert.h>
 

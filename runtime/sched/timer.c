@@ -1,6 +1,7 @@
 /* timer.c: ops that fire at a time. Start and stop cost O(log n); due timers fire in deadline order, ties in start
 ** order. Firing resumes nothing: it wakes tasks, and cancels scopes. */
 #include "sched/inspect.h"
+#include "sched/inside.h"
 
 bool mu_timer_start(mu_sched *s, mu_timer *t, double at) { return mu_heap_insert(&s->timers, &t->item, at); }
 

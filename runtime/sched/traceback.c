@@ -7,7 +7,7 @@
 ** In the end the record becomes the end of the failed task. Its sentinel's finalizer reports the error if the task is
 ** collected unobserved; mu_sched_report does so at the end of the program. */
 #include "sched/frames.h"
-#include "sched/sched.h"
+#include "sched/inside.h"
 
 #include <string.h>
 
