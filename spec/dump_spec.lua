@@ -195,6 +195,17 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
     end)
   end)
 
+  it("may be had from a debug hook", function()
+    local text
+    local function hook()
+      debug.sethook()
+      text = report.tasks()
+    end
+    debug.sethook(hook, "", 1)
+    local line = debug.getinfo(hook, "S").linedefined + 2
+    assert.matches((": runs  %%[%s:%d[],]"):format(FILE, line), text)
+  end)
+
   it("has the line in the coroutine that runs, or in which a task waits", function()
     local text = coroutine.wrap(function()
       local own = report.tasks()
