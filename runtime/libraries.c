@@ -59,7 +59,7 @@ static int search_embedded(lua_State *L) {
   if (!m || m->is_text) return 0; /* says nothing: the message of require is that of stock Lua */
   const char *directory = lua_tostring(L, lua_upvalueindex(1));
   const char *file = lua_pushfstring(L, "%s/%s", directory ? directory : "", m->path);
-  const char *chunk = lua_pushfstring(L, "@%s", m->path);
+  const char *chunk = lua_pushfstring(L, "=%s", m->path); /* no file: a script may lie in muster/ too */
   int rc =
       directory ? luaL_loadfile(L, file) : luaL_loadbufferx(L, (const char *)m->code, m->size, chunk, "t");
   if (rc != LUA_OK) return lua_error(L);

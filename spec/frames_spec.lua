@@ -125,6 +125,15 @@ describe("the place of a frame", function()
     assert.equal("stack traceback:\n\tsub/x.lua:1: in main chunk\n", traceback_of("sub/x.lua", "$d"))
   end)
 
+  it("counts as the script's in a directory that is called as the library", function()
+    local script = program.file "print(require 'muster'.current():traceback())"
+    finally(program.remove_files)
+    local command = "m=$(realpath %s); d=$(mktemp -d) && mkdir $d/muster && cp %s $d/muster/x.lua && cd $d && " ..
+      "$m muster/x.lua; rm -r $d"
+    local output = program.sh(command:format(program.path, script))
+    assert.equal("stack traceback:\n\tmuster/x.lua:1: in main chunk\n", output)
+  end)
+
   it("is a whole path elsewhere", function()
     assert.matches("\n\t/%S+/x.lua:1: in main chunk\n$", traceback_of("x.lua", "$d/sub"))
   end)

@@ -29,7 +29,7 @@ static bool has_scheduler(lua_State *co, const mu_sched *s, lua_Debug *ar) {
 
 bool mu_frame_is_own(lua_State *co, const mu_sched *s, lua_Debug *ar) {
   lua_getinfo(co, "S", ar);
-  return ar->what[0] == 'C' ? has_scheduler(co, s, ar) : strncmp(ar->source, "@muster/", 8) == 0;
+  return ar->what[0] == 'C' ? has_scheduler(co, s, ar) : mu_is_library(ar);
 }
 
 /* ---- places ---- */

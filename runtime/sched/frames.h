@@ -4,7 +4,12 @@
 
 #include "sched/inside.h"
 
+#include <string.h>
+
 enum { MU_PLACE_SIZE = LUA_IDSIZE + 16 };
+
+/* Is this code of the embedded library? ar has the fields of "S". */
+static inline bool mu_is_library(const lua_Debug *ar) { return strncmp(ar->source, "=muster/", 8) == 0; }
 
 /* Is this frame of co one of the runtime: of the embedded library, or a C function of its own? Fills the fields of ar
 ** that "S" names. */

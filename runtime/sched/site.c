@@ -77,7 +77,7 @@ static uint32_t number_of(mu_sites *t, const lua_Debug *ar) {
 static bool find_line(lua_State *L, mu_sched *s, lua_Debug *ar) {
   for (int level = 1; lua_getstack(L, level, ar); level++) {
     lua_getinfo(L, "Sl", ar);
-    if (ar->currentline > 0 && strncmp(ar->source, "@muster/", 8) != 0) return true;
+    if (ar->currentline > 0 && !mu_is_library(ar)) return true;
   }
   return s->current && s->current->u.co && mu_frame_of_script(s->current->u.co, s, ar);
 }

@@ -90,13 +90,12 @@ end
 
 -- ---- functions written in Lua ----
 
---- The text of the file in which a function was defined.
+--- The text of the file in which a function was defined. The chunks of embedded files are called "=" and the path.
 local function source_of(info)
-  if info.source:sub(1, 1) == "=" then return nil end
-  if info.source:sub(1, 1) ~= "@" then return info.source end
-  local path = info.source:sub(2)
-  local module = path:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
-  return read_file(path) or embedded(module)
+  local kind, path = info.source:match "^([@=])(.*)$"
+  if not kind then return info.source end
+  if kind == "@" then return read_file(path) end
+  return embedded((path:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")))
 end
 
 local function lines_of(text)
