@@ -116,17 +116,18 @@ end
 
 --- The nodes of all live tasks, in the order in which they started; by_id; how many there are in each status.
 local function survey()
-  local nodes, kinds = {by_id = {}, counts = {}}, new_kinds()
+  local nodes, kinds, ids = {by_id = {}, counts = {}}, new_kinds(), {}
   for _, task in ipairs(core.tasks()) do
     local facts = core.facts(task)
     if facts then
       local node = {id = facts.id, task = task, kind = kinds[kind_of(facts)], parents = facts.awaited_by}
-      table.insert(nodes, node)
+      table.insert(ids, facts.id)
       nodes.by_id[facts.id] = node
       nodes.counts[facts.status] = (nodes.counts[facts.status] or 0) + 1
     end
   end
-  table.sort(nodes, function(a, b) return a.id < b.id end)
+  table.sort(ids)
+  for i, id in ipairs(ids) do nodes[i] = nodes.by_id[id] end
   return nodes
 end
 
@@ -186,6 +187,11 @@ end
 
 --- Adds the trees of a node, and of what is too deep in it, to the roots.
 local function grow(node, kinds, roots)
+  if not node.children then
+    node.placed = true
+    table.insert(roots, {node = node, shape = kinds[tostring(node.kind)]})
+    return
+  end
   local later = {node}
   while later[1] do
     local order, root = {}, table.remove(later)
@@ -205,7 +211,7 @@ local function grow_all(nodes)
     if not awaited then grow(node, kinds, roots) end
   end
   for _, node in ipairs(nodes) do
-    grow(node, kinds, roots)
+    if not node.placed then grow(node, kinds, roots) end
   end
   return roots
 end
