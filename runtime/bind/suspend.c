@@ -25,14 +25,14 @@ static bool cancel(mu_sched *s, mu_op *op) {
   return true;
 }
 
-/* The coroutine that waits has been closed: what its function returned is called here. */
-static void abandoned(lua_State *L, mu_op *op) {
-  luaL_checkstack(L, 3, NULL);
+/* The coroutine that waits has been closed: what its function returned is to be called. */
+static int abandoned(lua_State *L, mu_op *op) {
   lua_pushvalue(op->L, 1);
-  if (op->L != L) lua_xmove(op->L, L, 1);
-  if (lua_getiuservalue(L, -1, CANCEL) != LUA_TNIL) lua_call(L, 0, 0);
-  else lua_pop(L, 1);
-  lua_pop(L, 1);
+  lua_xmove(op->L, L, 1);
+  bool any = lua_getiuservalue(L, -1, CANCEL) != LUA_TNIL;
+  lua_remove(L, -2);
+  if (!any) lua_pop(L, 1);
+  return any;
 }
 
 /* A result, such as an open file, is not thrown away because a cancellation came in the same turn. */

@@ -45,7 +45,7 @@ static mu_task *listed(mu_sched *s, lua_State *co) {
   return t;
 }
 
-static void await_ended(mu_sched *s, lua_State *co) {
+void mu_await_ended(mu_sched *s, lua_State *co) {
   if (!listed(s, co)) return;
   lua_pushnil(s->root);
   lua_rawsetp(s->root, MU_ROOT_AWAITING, co);
@@ -83,8 +83,10 @@ static void add_where(lua_State *L) {
 
 /* Stack: frame, error. Raises it; closes the coroutine, if it has died. */
 static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
-  lua_pushnil(L);
-  lua_replace(L, FRAME_MARK); /* it waits for nobody */
+  if (mu_inner(L)) {
+    lua_pushnil(L);
+    lua_replace(L, FRAME_MARK); /* it waits for nobody */
+  }
   if (!died(co)) return add_where(L), lua_error(L);
   mu_trace_push(L, s, co);
   lua_replace(L, FRAME_CO); /* the traceback */
@@ -136,7 +138,7 @@ static int resumed(lua_State *L, int status, lua_KContext sched) {
   mu_sched *s = (mu_sched *)sched;
   lua_State *co = lua_tothread(L, FRAME_CO);
   (void)status;
-  await_ended(s, co);
+  mu_await_ended(s, co);
   return go_on(L, s, co, lua_touserdata(L, FRAME_MARK) == &wrap_mark, 0);
 }
 
@@ -159,24 +161,40 @@ int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap) {
 
 /* ---- closing one that awaits ---- */
 
-/* Closes co and those inside it, innermost first; the status of co. */
+/* Closes co and those inside it, innermost first. If not LUA_OK, the last error is on top of co. */
 static int kill(lua_State *L, mu_sched *s, mu_task *t, lua_State *co) {
   lua_State *inner = mu_inner(co);
-  if (inner) kill(L, s, t, inner);
-  await_ended(s, co);
+  int before = inner ? kill(L, s, t, inner) : LUA_OK;
+  mu_await_ended(s, co);
   int status = mu_kill_coroutine(co, L);
   mu_scopes_abandon_in(s, t, co);
-  return status;
+  if (status != LUA_OK || before == LUA_OK) return status;
+  lua_xmove(inner, co, 1);
+  return before;
+}
+
+/* Stack: ..., the functions that cancel what it waited for. Calls them all; false: one has raised, its error is on top. */
+static bool call_all(lua_State *L, int n) {
+  bool good = true;
+  for (; n > 0; n--) {
+    if (lua_pcall(L, 0, 0, 0) == LUA_OK) continue;
+    lua_insert(L, -n);
+    good = false;
+  }
+  return good;
 }
 
 int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co) {
+  mu_op *hold;
   mu_task *t = mu_awaiting_task(s, co);
-  mu_task_let_go(L, s, t); /* its call of resume will find that the coroutine is dead */
-  if (kill(L, s, t, co) == LUA_OK) {
-    lua_pushboolean(L, true);
-    return 1;
+  bool good = call_all(L, mu_task_hold(L, s, t, &hold));
+  if (kill(L, s, t, co) != LUA_OK) {
+    lua_xmove(co, L, 1);
+    good = false;
   }
-  lua_pushboolean(L, false);
-  lua_xmove(co, L, 1);
+  mu_task_unhold(s, hold); /* its call of resume will find that the coroutine is dead */
+  lua_pushboolean(L, good);
+  if (good) return 1;
+  lua_insert(L, -2);
   return 2;
 }

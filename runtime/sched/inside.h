@@ -46,8 +46,11 @@ void mu_task_recheck(mu_sched *s, mu_task *t);
 /* MU_RAISE has just been set. */
 void mu_task_interrupt(mu_sched *s, mu_task *t);
 
-/* Ends the wait of a parked task whose coroutine is being closed in L. Raises if it cannot be ended. */
-void mu_task_let_go(lua_State *L, mu_sched *s, mu_task *t);
+/* Ends the wait of a parked task, a coroutine in which is to be closed, and keeps the task from running until
+** mu_task_unhold. Pushes functions to call, which cancel what it waited for; returns their number. Raises, before any
+** change, if the wait cannot end. */
+int mu_task_hold(lua_State *L, mu_sched *s, mu_task *t, mu_op **hold);
+void mu_task_unhold(mu_sched *s, mu_op *hold);
 
 /* Makes sure that the running task can wait where L runs. Raises in a finalizer, and if the task must be pinned, but no
 ** stack can be had. For calls that have an effect before they wait; mu_op_new does it by itself. */
@@ -88,6 +91,7 @@ int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co);
 /* t is about to wait in L, which is inside it. Raises. Then, when it parks: */
 void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t);
 void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t);
+void mu_await_ended(mu_sched *s, lua_State *co);
 
 /* ---- fibers and pinned tasks (pin.c) ---- */
 

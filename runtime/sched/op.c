@@ -188,19 +188,56 @@ static void end_wait_now(mu_sched *s, mu_task *t) {
   mu_ready(s, &t->run);
 }
 
-void mu_task_let_go(lua_State *L, mu_sched *s, mu_task *t) {
+/* ---- a coroutine that waits is closed ---- */
+
+static bool hold_ends(mu_sched *s, mu_op *op) {
+  (void)s, (void)op;
+  return true;
+}
+
+static const mu_opclass hold_class = {
+    .name = "its coroutine to be closed", .size = sizeof(mu_op), .firm = true, .cancel = hold_ends};
+
+static void check_not_firm(lua_State *L, const mu_task *t) {
   for (mu_op *op = t->ops; op; op = op->next)
     if (op->cls->firm && t->run.state == MU_WAITING)
       luaL_error(L, "cannot close a coroutine that waits for %s", op->cls->name);
-  if (t->run.state == MU_READY) {
-    revoke(s, t);
-  } else {
-    end_wait_now(s, t);
-    for (mu_op *op = t->ops; op; op = op->next)
-      if (op->cls->abandoned) op->cls->abandoned(L, op);
-  }
+}
+
+/* Whatever t waited for is undone. Pushes what is left to call; returns how many. */
+static int undo_wait(lua_State *L, mu_sched *s, mu_task *t) {
+  int n = 0;
+  if (t->run.state == MU_READY) revoke(s, t);
+  else end_wait_now(s, t);
+  if (mu_fired(t)) return 0;
+  for (mu_op *op = t->ops; op; op = op->next)
+    if (op->cls->abandoned) n += op->cls->abandoned(L, op);
+  return n;
+}
+
+/* What runs while the coroutine is being closed may await: the task must not be resumed into it meanwhile. */
+int mu_task_hold(lua_State *L, mu_sched *s, mu_task *t, mu_op **hold) {
+  check_not_firm(L, t);
+  luaL_checkstack(L, 5, NULL);
+  *hold = mu_slab_get(s->slab, hold_class.size);
+  if (!*hold) return luaL_error(L, "not enough memory");
+  int n = undo_wait(L, s, t);
+  mu_unpark_quietly(s, t);
+  s->ops++;
+  **hold = (mu_op){&hold_class, NULL, t, t->u.co, s->now};
+  t->ops = *hold;
+  mu_list_remove(&t->run.link);
+  mu_set_state(t, MU_WAITING);
+  return n;
+}
+
+void mu_task_unhold(mu_sched *s, mu_op *hold) {
+  mu_task *t = hold->task;
+  mu_fire(s, hold);
   mu_unpark_quietly(s, t);
 }
+
+/* ---- interrupting, at any depth ---- */
 
 /* Cancelling an op may cancel another task, whose op may cancel a third: they queue here instead of recursing. */
 static void stop_all(mu_sched *s) {

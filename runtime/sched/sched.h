@@ -59,9 +59,9 @@ typedef struct {
   void (*fire)(mu_sched *s, mu_op *op);
   /* Can it fire only after self has ended? Each task looked at costs a step. NULL: no. */
   bool (*waits_for)(const mu_op *op, const mu_task *self, int *steps);
-  /* Called in a running task, L, after the cancel, if the coroutine that waits is closed: its continuation will not run.
-  ** May run Lua. NULL: nothing to do. */
-  void (*abandoned)(lua_State *L, mu_op *op);
+  /* Called after the cancel if the coroutine that waits is closed, so that its continuation will not run: pushes on L a
+  ** function to call instead, and returns 1; or returns 0. At most 4 slots of the stack. NULL: nothing to call. */
+  int (*abandoned)(lua_State *L, mu_op *op);
   /* Which one of those that name means, in quotes after it. NULL: the name says all. Calls no Lua. */
   const char *(*which)(const mu_op *op);
   /* Sets fields of the table on top of L, which tells a person of the wait (see inspect.h). NULL: its name says all. */

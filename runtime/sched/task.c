@@ -17,7 +17,7 @@ static const struct {
   unsigned next; /* legal moves */
 } states[] = {
     [MU_CREATED] = {"created", 1 << MU_READY | 1 << MU_CANCELLED | 1 << MU_FAILED},
-    [MU_READY] = {"ready", 1 << MU_RUNNING | 1 << MU_CANCELLED | 1 << MU_FAILED},
+    [MU_READY] = {"ready", 1 << MU_RUNNING | 1 << MU_WAITING | 1 << MU_CANCELLED | 1 << MU_FAILED},
     [MU_RUNNING] = {"running",
                     1 << MU_READY | 1 << MU_WAITING | 1 << MU_DONE | 1 << MU_FAILED | 1 << MU_CANCELLED},
     [MU_WAITING] = {"waiting", 1 << MU_READY | 1 << MU_CANCELLED},
@@ -341,6 +341,7 @@ static void drop_fired(mu_sched *s, mu_task *t) {
 static void kill_coroutines(mu_sched *s, lua_State *co) {
   lua_State *inner = mu_inner(co);
   if (inner) kill_coroutines(s, inner);
+  mu_await_ended(s, co);
   mu_kill_coroutine(co, s->L);
 }
 
