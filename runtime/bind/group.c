@@ -6,7 +6,7 @@ static mu_join *check_group(lua_State *L) { return mu_check_object(L, 1); }
 
 static void left_open(mu_sched *s, mu_scope *sc) {
   static const char text[] =
-      "muster: warning: a group was left open when its task, or a group around it, ended; its "
+      "muster: warning: a group was left open when its task, its coroutine, or a group around it, ended; its "
       "tasks are cancelled; write: local g <close> = async.group()\n";
   mu_container(sc, mu_join, scope)->open = false;
   if (s->closed) return;
@@ -107,9 +107,10 @@ static int raise_group_error(lua_State *L, mu_join *j, bool body_counts) {
 
 static int all_ended(lua_State *L, int status, lua_KContext ctx);
 
-/* Stack: group, error or nil. An error, or a cancellation, cancels the tasks first. */
+/* Stack: group, error or nil. An error, a cancellation, or another task that closes the coroutine which opened the group,
+** cancels the tasks first. */
 static int wait_for_all(lua_State *L, mu_sched *s, mu_task *t, mu_join *j) {
-  bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE;
+  bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE || t != j->scope.deadline.op.task;
   if (cancel) mu_join_cancel(s, j);
   return cancel ? mu_join_drain(L, s, t, j, all_ended) : mu_join_wait(L, s, t, j, all_ended);
 }
@@ -137,6 +138,7 @@ static int group_close(lua_State *L) {
   lua_settop(L, 2);
   if (s->closed || !j->scope.deadline.op.task) return 0;
   mu_task *t = mu_enter_shielded(L, s, "group:close");
+  if (L == j->scope.L && t != j->scope.deadline.op.task) return wait_for_all(L, s, t, j);
   luaL_argcheck(L, t == j->scope.deadline.op.task, 1, "a group is closed by the task that made it");
   luaL_argcheck(L, !t->scope->in_slab, 1,
                 "a group is not closed from inside a timeout or shield that began after it");

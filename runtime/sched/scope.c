@@ -106,7 +106,7 @@ static void pop_scope(mu_sched *s, mu_task *t, bool abandoned, bool gone) {
 void mu_scope_close(mu_sched *s, mu_scope *sc) {
   mu_task *t = sc->deadline.op.task;
   if (!t) return;
-  while (t->scope != sc) pop_scope(s, t, true, false);
+  while (t->scope != sc) pop_scope(s, t, true, true);
   pop_scope(s, t, false, false);
   mu_task_recheck(s, t);
 }
