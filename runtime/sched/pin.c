@@ -124,9 +124,18 @@ void mu_fibers_run(mu_sched *s, int budget) {
 
 static bool in_finalizer(lua_State *L) { return lua_gc(L, LUA_GCCOUNT) == -1; } /* Lua 5.4.4 and later */
 
+/* The main state belongs to the host: it and its callbacks go on using its Lua stack while a task waits. */
+static bool in_main_state(lua_State *L, const mu_sched *s) {
+  bool main = lua_pushthread(L);
+  lua_pop(L, 1);
+  return main || L == s->L;
+}
+
 void mu_check_wait(lua_State *L, mu_sched *s, const char *what) {
   if (mu_can_yield(L, s)) return;
   if (in_finalizer(L)) luaL_error(L, "cannot wait for %s in a finalizer (__gc)", what);
+  if (in_main_state(L, s))
+    luaL_error(L, "cannot wait for %s in a callback that runs in the main state: let it spawn a task", what);
   if (s->idle_fibers > 0) return;
   if (s->fibers > s->fiber_limit)
     luaL_error(L, "cannot wait for %s here: %d tasks wait inside C functions already, which is the limit",
