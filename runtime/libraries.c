@@ -189,6 +189,7 @@ static int stats(lua_State *L) {
                 {"coroutines", (lua_Integer)st.coroutines},
                 {"timers", (lua_Integer)st.timers},
                 {"ops", (lua_Integer)st.ops},
+                {"stacks", (lua_Integer)st.stacks},
                 {"unhandled", (lua_Integer)st.unhandled},
                 {"daemons", (lua_Integer)host_of(L)->s->daemons},
                 {"handles", (lua_Integer)mu_loop_handles(&host_of(L)->loop)}};

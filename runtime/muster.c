@@ -77,6 +77,7 @@ static int set_up(lua_State *L) {
   lua_setiuservalue(L, -2, 1); /* what anchors the thread once the scheduler has been freed */
   s->seed = m->config.seed;
   s->cleanup_limit = m->config.cleanup_limit;
+  if (m->config.pinned_limit) s->fiber_limit = m->config.pinned_limit;
   s->tunes_collector = m->owns_state;
   lua_pushvalue(L, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, s); /* anchors it */
@@ -365,6 +366,7 @@ void muster_stats(muster *m, muster_stats_t *stats) {
                             .coroutines = s->coroutines,
                             .timers = s->timers.count,
                             .ops = s->ops,
+                            .stacks = s->fibers,
                             .unhandled = s->unhandled,
                             .polls = m->loop.polls,
                             .waits = m->loop.waits,

@@ -48,17 +48,22 @@ MUSTER_API const char *muster_error_string(int code);
 
 /* How to make a runtime. Zero everywhere, or a NULL config, is the default. */
 typedef struct {
-  lua_State *state; /* an existing state to live on: it keeps its allocator, libraries and panic function, and
-                              must outlive the runtime. NULL: the runtime makes a state, and closes it */
-  bool virtual_time;       /* time stands still while a task can run, and jumps when only timers are left */
-  uint64_t seed;           /* shuffle the ready queue reproducibly; 0: first in, first out */
-  double cleanup_limit;    /* seconds a cancelled task may stay in async.shield; 0: for ever */
+  /* An existing state to live on: it keeps its allocator, libraries and panic function, and must outlive the runtime.
+  ** NULL: the runtime makes a state, and closes it. */
+  lua_State *state;
+  bool virtual_time;    /* time stands still while a task can run, and jumps when only timers are left */
+  uint64_t seed;        /* shuffle the ready queue reproducibly; 0: first in, first out */
+  double cleanup_limit; /* seconds a cancelled task may stay in async.shield; 0: for ever */
+  /* Tasks that may wait at once inside C functions that Lua cannot yield across: each keeps a C stack of 8 MB (address
+  ** space; memory as far as it is used). 0: 10,000. */
+  uint32_t pinned_limit;
   const char *module_path; /* a directory whose Lua files replace the embedded library (for its developers) */
-  double slow; /* seconds: a task that runs longer without suspending is reported once, with a traceback of
-                              where it is. Takes a thread, and SIGURG (which must have no handler yet). 0: not watched */
-  const char
-      *trace; /* a file to write: when each task ran, and what it waited for, as Trace Event JSON, which
-                              Perfetto and chrome://tracing open. Complete after muster_close, and valid before. NULL: none */
+  /* Seconds: a task that runs longer without suspending is reported once, with a traceback of where it is. Takes a
+  ** thread, and SIGURG (which must have no handler yet). 0: not watched. */
+  double slow;
+  /* A file to write: when each task ran, and what it waited for, as Trace Event JSON, which Perfetto and
+  ** chrome://tracing open. Complete after muster_close, and valid before. NULL: none. */
+  const char *trace;
   bool stats; /* measure what muster_stats_t says is measured on request */
   /* Receives reports (unhandled errors, tasks never started): one or more whole lines. NULL: stderr. */
   void (*report)(void *data, const char *text, size_t length);
@@ -198,14 +203,15 @@ typedef struct {
   size_t coroutines;        /* made, and kept for reuse */
   size_t timers;            /* pending now */
   size_t ops;               /* waits pending now */
+  size_t stacks;            /* C stacks, in use and kept for reuse: one, and one for each pinned task */
   uint64_t unhandled;       /* failed tasks that nobody observed, as far as reported */
   uint64_t polls, waits;    /* looks at I/O; of these, waits for it */
   uint64_t wakeups;         /* of the loop, by other threads and signal handlers */
   size_t handles, requests; /* of libuv, active now */
   /* Measured on request (config.stats); negative, or NULL, if not. */
   double slice; /* seconds of the longest time that a task ran without suspending */
-  const char *
-      slice_of; /* which task that was, and where it comes from. Valid until the loop runs, or muster_close */
+  const char
+      *slice_of; /* which task that was, and where it is from. Valid until the loop runs, or muster_close */
   double collecting; /* seconds in the garbage collector. Measured in the program muster only */
 } muster_stats_t;
 
