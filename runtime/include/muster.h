@@ -210,8 +210,8 @@ typedef struct {
   size_t handles, requests; /* of libuv, active now */
   /* Measured on request (config.stats); negative, or NULL, if not. */
   double slice; /* seconds of the longest time that a task ran without suspending */
-  const char
-      *slice_of; /* which task that was, and where it is from. Valid until the loop runs, or muster_close */
+  /* Which task that was, and where it is from. Valid until the loop runs, or muster_close. */
+  const char *slice_of;
   double collecting; /* seconds in the garbage collector. Measured in the program muster only */
 } muster_stats_t;
 

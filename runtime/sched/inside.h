@@ -112,8 +112,9 @@ void mu_pin(mu_sched *s);
 /* Goes on with t on its own stack. */
 void mu_unpin(mu_sched *s, mu_task *t);
 
-/* Frees the stack of a task that is killed. */
-void mu_pin_drop(mu_sched *s, mu_task *t);
+/* Of a task that is killed: takes the fiber that it keeps, or NULL; and frees that, without any clean-up. */
+mu_fiber *mu_pin_take(mu_sched *s, mu_task *t);
+void mu_pin_drop(mu_sched *s, mu_fiber *f);
 
 /* ---- anchors and coroutines (anchor.c) ---- */
 

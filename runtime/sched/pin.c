@@ -190,8 +190,13 @@ void mu_unpin(mu_sched *s, mu_task *t) {
   enter(s, mine->stack, fiber_of(s, t));
 }
 
-void mu_pin_drop(mu_sched *s, mu_task *t) {
+mu_fiber *mu_pin_take(mu_sched *s, mu_task *t) {
+  if (!(t->run.flags & MU_PIN)) return NULL;
   mu_fiber *f = fiber_of(s, t);
   mu_pin_forget(s, t);
-  remove_fiber(s, f);
+  return f;
+}
+
+void mu_pin_drop(mu_sched *s, mu_fiber *f) {
+  if (f) remove_fiber(s, f);
 }

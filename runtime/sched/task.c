@@ -347,7 +347,7 @@ static void kill_coroutines(mu_sched *s, lua_State *co) {
 
 void mu_task_kill(mu_sched *s, mu_task *t) {
   lua_State *co = t->u.co;
-  bool pinned = t->run.flags & MU_PIN;
+  mu_fiber *pinned = mu_pin_take(s, t);
   mu_scopes_abandon(s, t);
   if (t->run.state == MU_WAITING) mu_ops_abandon(s, t);
   else drop_fired(s, t);
@@ -356,7 +356,7 @@ void mu_task_kill(mu_sched *s, mu_task *t) {
   if (t->run.state == MU_READY) mu_list_remove(&t->run.link);
   finish(s, t, MU_CANCELLED);
   if (co) kill_coroutines(s, co);
-  if (pinned) mu_pin_drop(s, t);
+  mu_pin_drop(s, pinned);
 }
 
 /* ---- cancellation ---- */
