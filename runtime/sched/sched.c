@@ -209,6 +209,10 @@ bool mu_sched_init(mu_sched *s, lua_State *L, const mu_hooks *hooks) {
   lua_pushlightuserdata(L, s);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
   lua_pop(L, 1);
+  lua_pushnil(L); /* *s may go before the state does */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
+  free(s->free_slots);
+  s->free_slots = NULL;
   return false;
 }
 

@@ -243,7 +243,31 @@ static bool try_streams(long n, bool goes_on) {
       n, goes_on);
 }
 
+static bool try_pinned(long n, bool goes_on) {
+  return try_working(
+      "local function pin(fn, ...)\n"
+      "  local a, r = table.pack(...), nil\n"
+      "  string.gsub('x', 'x', function() r = fn(table.unpack(a)) end)\n"
+      "  return r\n"
+      "end\n"
+      "local ch, event = async.channel(), async.event()\n"
+      "async.spawn(pin, ch.send, ch, 'value')\n"
+      "assert(pin(ch.recv, ch) == 'value')\n"
+      "local list = pin(async.gather, {function() return pin(async.sleep, 2) or 1 end, function()\n"
+      "  return coroutine.wrap(function() pin(async.yield) async.sleep(1) return 2 end)()\n"
+      "end})\n"
+      "assert(list[1] == 1 and list[2] == 2)\n"
+      "local victim = async.spawn(pin, event.wait, event)\n"
+      "async.yield()\n"
+      "victim:cancel('because')\n"
+      "assert(not victim:pawait())\n"
+      "assert(load(function() async.yield() end))\n"
+      "assert(pin(async.move_on_after, 1, event.wait, event) == false)",
+      n, goes_on);
+}
+
 static void natives(void) { every_n(try_natives); }
+static void pinned(void) { every_n(try_pinned); }
 static void loading(void) { every_n(try_loading); }
 static void tasks(void) { every_n(try_tasks); }
 static void synchronisation(void) { every_n(try_synchronisation); }
@@ -276,6 +300,7 @@ int main(void) {
       {"memory: tasks", tasks},
       {"memory: synchronisation", synchronisation},
       {"memory: streams", streams},
+      {"memory: tasks that wait inside C functions", pinned},
       {NULL, NULL},
   };
   return run_cases(cases);
