@@ -164,13 +164,19 @@ int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap) {
 /* Closes co and those inside it, innermost first. If not LUA_OK, the last error is on top of co. */
 static int kill(lua_State *L, mu_sched *s, mu_task *t, lua_State *co) {
   lua_State *inner = mu_inner(co);
-  int before = inner ? kill(L, s, t, inner) : LUA_OK;
+  int before = LUA_OK;
+  luaL_checkstack(L, 1, NULL);
+  if (inner) {
+    lua_pushvalue(co, FRAME_CO); /* nothing else may hold it when co is gone */
+    lua_xmove(co, L, 1);
+    before = kill(L, s, t, inner);
+  }
   mu_await_ended(s, co);
   int status = mu_kill_coroutine(co, L);
   mu_scopes_abandon_in(s, t, co);
-  if (status != LUA_OK || before == LUA_OK) return status;
-  lua_xmove(inner, co, 1);
-  return before;
+  if (status == LUA_OK && before != LUA_OK) lua_xmove(inner, co, 1);
+  if (inner) lua_pop(L, 1);
+  return status != LUA_OK ? status : before;
 }
 
 /* Stack: ..., the functions that cancel what it waited for. Calls them all; false: one has raised, its error is on top. */
