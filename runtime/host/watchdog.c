@@ -201,12 +201,26 @@ mu_watchdog *mu_watchdog_start(mu_sched *s, double seconds, void (*look)(void *d
   return NULL;
 }
 
-/* A signal that never arrives, as the thread it was for blocks it, would find its watchdog gone: that one is left. */
+static bool all_received(mu_watchdog *w) { return atomic_load(&w->sent) == atomic_load(&w->received); }
+
+/* The host may block the signal on this thread. */
+static void take_pending(void) {
+  sigset_t urgent;
+  siginfo_t info;
+  struct timespec at_once = {0};
+  sigemptyset(&urgent);
+  sigaddset(&urgent, SIGURG);
+  if (sigtimedwait(&urgent, &info, &at_once) == SIGURG) on_signal(SIGURG, &info, NULL);
+}
+
+/* A signal must not find its watchdog gone. One that is pending on another thread, which blocks it, would: then the
+** watchdog stays. */
 void mu_watchdog_stop(mu_watchdog *w) {
   if (!w) return;
   atomic_store(&w->ending, true);
   sem_post(&w->bell);
   pthread_join(w->thread, NULL);
-  for (int i = 0; i < PATIENCE && atomic_load(&w->sent) != atomic_load(&w->received); i++) sched_yield();
-  if (atomic_load(&w->sent) == atomic_load(&w->received)) free_all(w);
+  for (int i = 0; i < PATIENCE && !all_received(w); i++) sched_yield();
+  if (!all_received(w)) take_pending();
+  if (all_received(w)) free_all(w);
 }
