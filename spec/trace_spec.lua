@@ -266,6 +266,22 @@ describe("a trace", function()
     assert.is_true(counts <= last / 1000 + 3, counts .. " counts in " .. last .. " us")
   end)
 
+  it("shows waits inside the script's own coroutines, and where Lua cannot yield", function()
+    local tracks = tracks_of(trace [[
+      local function pinned()
+        table.sort({1, 2}, function() async.sleep(1e-4) async.yield() end)
+      end
+      async.spawn(pinned)
+      async.spawn(coroutine.wrap(function() async.sleep(1e-4) pinned() end))
+      async.spawn(pinned):cancel()]])
+    assert.is_true(#tracks[2].waits >= 1)
+    assert.is_true(#tracks[3].waits >= 2)
+    for _, track in pairs(tracks) do
+      for _, name in ipairs(names_of_waits(track)) do assert.equal("sleep", name) end
+      assert.is_nil(track.waiting)
+    end
+  end)
+
   it("keeps its nesting through cancellations, timeouts, errors and groups", function()
     local events = trace [[
       local function work(i)

@@ -49,6 +49,7 @@ end
 
 local function run_work(side, work)
   local args = {here .. "/work.lua", side, work.name, tostring(work.n)}
+  if side == "muster" then table.move({"--slow", "0"}, 1, 2, 1, table.move(args, 1, #args, 3)) end -- they never suspend
   figures_of(interpreters[side], args)
   return figures_of(interpreters[side], args)
 end
