@@ -6,12 +6,12 @@ static mu_join *check_group(lua_State *L) { return mu_check_object(L, 1); }
 
 static void left_open(mu_sched *s, mu_scope *sc) {
   static const char text[] =
-      "muster: warning: a group was left open when its task, its coroutine, or a group around it, ended; its "
+      "muster: warning: a group was left open when its task, or a group around it, ended; its "
       "tasks are cancelled; write: local g <close> = async.group()\n";
-  mu_container(sc, mu_join, scope)->open = false;
-  if (s->closed) return;
-  s->hooks.report(s->hooks.data, text, sizeof text - 1);
   mu_join *j = mu_container(sc, mu_join, scope);
+  j->open = false;
+  if (s->closed) return;
+  if (!sc->unwound) s->hooks.report(s->hooks.data, text, sizeof text - 1);
   mu_join_cancel(s, j);
 }
 

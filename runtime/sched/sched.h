@@ -238,6 +238,7 @@ struct mu_scope {
   bool cancelled;
   bool shield;     /* no cancellation from further out gets in */
   bool in_slab;    /* made by mu_scope_call */
+  bool unwound;    /* abandoned by a coroutine that died or was closed: nobody forgot it */
   uint32_t error;  /* anchor of the error it raises, or 0 */
   uint32_t anchor; /* of the value that holds the struct, or 0; released when the scope is closed */
   /* Called when the scope is closed because its task, or a scope around it, has ended. May be NULL. */

@@ -117,7 +117,10 @@ void mu_scopes_abandon(mu_sched *s, mu_task *t) {
 
 void mu_scopes_abandon_in(mu_sched *s, mu_task *t, const lua_State *co) {
   if (!t->scope || t->scope->L != co) return;
-  while (t->scope && t->scope->L == co) pop_scope(s, t, true, true);
+  while (t->scope && t->scope->L == co) {
+    t->scope->unwound = true;
+    pop_scope(s, t, true, true);
+  }
   mu_task_recheck(s, t);
 }
 
