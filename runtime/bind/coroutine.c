@@ -62,7 +62,7 @@ static bool is_suspended_task(lua_State *L, mu_sched *s, lua_State *co) {
 
 static lua_State *check_coroutine(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co, 1, "coroutine");
+  luaL_argexpected(L, co, 1, "thread");
   return co;
 }
 
