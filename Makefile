@@ -24,7 +24,7 @@ SONAME  := libmuster.so.$(firstword $(subst ., ,$(VERSION)))
 # ---- for the binary only.
 
 SRC     := $(wildcard $(addsuffix *.c,runtime/ runtime/base/ runtime/sched/ runtime/host/ runtime/bind/))
-CLI     := $(filter runtime/main.c runtime/repl.c runtime/collector.c,$(SRC))
+CLI     := $(filter $(addprefix runtime/,main.c repl.c terminal.c screen.c tab.c wide.c collector.c),$(SRC))
 LUA     := $(sort $(shell find lua/muster lua/types -name '*.lua'))
 obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CLI_OBJ := $(call obj,$(CLI))
@@ -36,7 +36,10 @@ PROGRAMS   := $(patsubst spec/embed/%.c,$(BUILD)/spec/%,$(wildcard spec/embed/*.
               $(if $(SCHED_OBJ),$(BUILD)/spec/sched_alone)
 BENCHES    := $(BUILD)/bench/limit $(BUILD)/bench/floor.so
 
-# ---- Lua and its libraries, linked statically. All of Lua: modules loaded at run time may call any of it.
+# ---- Lua and its libraries, linked statically. All of Lua: modules loaded at run time may call any of it. The line
+# ---- editor is the CLI's own affair.
+
+comma      := ,
 
 LUA_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags lua5.4 2>/dev/null))
 LUA_LIBDIR := $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)
@@ -44,6 +47,8 @@ LUA_RE     := $(shell pkg-config --variable=INSTALL_LMOD lua5.4 2>/dev/null)/re.
 LUA_LIBS   := -L$(LUA_LIBDIR) -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 LIBS       := $(LUA_LIBS) -l:liblua5.4-lpeg.a -l:liblua5.4-cjson.a -l:liblua5.4-luv.a -l:libuv_a.a -lpthread
 WRAP       := -Wl,--wrap=luaC_step,--wrap=luaC_fullgc# see runtime/collector.c
+EDIT_LIBS  := libedit.a libtinfo.a libbsd.a libmd.a
+CLI_LIBS   := $(addprefix -l:,$(EDIT_LIBS)) $(addprefix -Wl$(comma)--exclude-libs$(comma),$(EDIT_LIBS))
 SHARED     := lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv lua5.4
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes
@@ -63,7 +68,8 @@ all: $(BUILD)/muster $(BUILD)/libmuster.a
 $(BUILD)/flags: FORCE
 	@test -n "$(LUA_LIBDIR)" || { echo "no Lua 5.4 for pkg-config: run scripts/tools/setup.sh" >&2; exit 1; }
 	@mkdir -p $(@D)
-	@echo '$(COMPILE) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || echo '$(COMPILE) $(LDFLAGS) $(LIBS)' > $@
+	@echo '$(COMPILE) $(LDFLAGS) $(LIBS) $(CLI_LIBS)' | cmp -s - $@ || \
+	  echo '$(COMPILE) $(LDFLAGS) $(LIBS) $(CLI_LIBS)' > $@
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  cc      $<"
@@ -84,7 +90,7 @@ $(BUILD)/libmuster.a: $(LIB_OBJ) $(sort $(dir $(SRC)))
 
 $(BUILD)/muster: $(CLI_OBJ) $(BUILD)/libmuster.a
 	@echo "  link    $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-E $(WRAP) $^ $(LIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,-E $(WRAP) $^ $(LIBS) $(CLI_LIBS) -o $@
 
 $(BUILD)/$(SONAME): $(LIB_OBJ)
 	@echo "  link    $@"

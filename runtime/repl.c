@@ -1,9 +1,12 @@
 /* repl.c: chunks of Lua run as tasks, to their end or to an interrupt; and the interactive mode, as the standard
 ** interpreter has it without a line editor.
 **
-** In the interactive mode a line is tried as an expression, whose values are printed, then as a statement; one that is
-** not complete asks for more lines. Other tasks run while a chunk runs, not while a line is typed. */
+** What a session does is in Lua (muster.repl): it reads chunks, and shows their values. Reading, running and showing are
+** each one task, so that an interrupt cancels that, and not the session. On a terminal other tasks run all the time; else
+** while a chunk runs, not while a line is read. */
 #include "repl.h"
+
+#include "terminal.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -21,12 +24,22 @@ static struct {
   muster *m;
   muster_task *volatile chunk;          /* the one that runs: the first interrupt cancels it */
   volatile sig_atomic_t looping, count; /* tasks may run; interrupts since the chunk began */
+  volatile sig_atomic_t session,
+      typing; /* interrupts are for the chunk; a line is read that cannot be cancelled */
 } interrupts;
 
-/* The first: the chunk is cancelled, or the wait for the last tasks ends. The second, or while no task runs: out. */
+static void leave_at_once(void) {
+  mu_terminal_restore();
+  _exit(MU_INTERRUPTED);
+}
+
+/* The first: the chunk is cancelled, or the wait for the last tasks ends. The second, or while no task runs: out. In a
+** session on a terminal only the third of a chunk, which must be stuck, is the way out. */
 static void on_interrupt(int signal_number) {
   (void)signal_number;
-  if (!interrupts.looping || interrupts.count++) _exit(MU_INTERRUPTED);
+  if (interrupts.session && !interrupts.looping) return;
+  if (!interrupts.looping || interrupts.typing) leave_at_once();
+  if (++interrupts.count > (interrupts.session ? 2 : 1)) leave_at_once();
   muster_interrupt(interrupts.m, interrupts.chunk);
   if (!interrupts.chunk) muster_stop(interrupts.m);
 }
@@ -185,137 +198,100 @@ int mu_end_tasks(muster *m, int status) {
 
 /* ---- interactive mode ---- */
 
-static const char chunk_name[] = "=stdin";
+/* A session: its phases are tasks, one after the other. Stack of m: ..., session at index. */
+typedef struct {
+  muster *m;
+  lua_State *L;
+  mu_terminal *terminal; /* NULL: a pipe */
+  int index;
+} session;
 
-/* The names that a session starts with, unless the script has given them a meaning. */
-static const char prelude[] =
-    "local async = require 'muster'\n"
-    "for name, value in pairs {async = async, await = async.await, gather = async.gather,\n"
-    "    as_completed = async.as_completed, sleep = async.sleep} do\n"
-    "  if rawget(_G, name) == nil then rawset(_G, name, value) end\n"
-    "end";
-
-static void report(lua_State *L) {
-  if (!lua_isnil(L, -1)) fprintf(stderr, "%s\n", lua_tostring(L, -1));
-  lua_pop(L, 1);
+static void report(session *s) {
+  const char *message = lua_tostring(s->L, -1);
+  if (message && s->terminal) mu_terminal_complain(s->terminal, message);
+  else if (message) fprintf(stderr, "%s\n", message);
+  lua_pop(s->L, 1);
 }
 
-/* ---- reading lines ---- */
-
-static void show_prompt(lua_State *L, bool first) {
-  int top = lua_gettop(L);
-  const char *text = first ? "> " : ">> ";
-  if (lua_getglobal(L, first ? "_PROMPT" : "_PROMPT2") != LUA_TNIL) text = luaL_tolstring(L, -1, NULL);
-  fputs(text, stdout);
-  fflush(stdout);
-  lua_settop(L, top);
+/* Calls session:name(...) as a task, with what is on the stack above. Leaves results or a message there. */
+static int run_method(session *s, const char *name) {
+  int nargs = lua_gettop(s->L) - s->index;
+  luaL_checkstack(s->L, LUA_MINSTACK, "too many results to print");
+  lua_getfield(s->L, s->index, name);
+  lua_insert(s->L, s->index + 1);
+  lua_pushvalue(s->L, s->index);
+  lua_insert(s->L, s->index + 2);
+  return mu_run_function(s->m, nargs + 1);
 }
 
-/* Shows a line that nobody typed, so that the output reads like a session. */
-static void echo(const char *line, size_t n) {
-  if (isatty(STDIN_FILENO)) return;
-  fwrite(line, 1, n, stdout);
+/* Pushes the next chunk as a function, or nil at the end of the input. False: there is none yet, and it has been said. */
+static bool next_chunk(session *s) {
+  interrupts.typing = !s->terminal;
+  int status = run_method(s, "next");
+  interrupts.typing = 0;
+  if (status == MU_WELL) return true;
+  bool abandoned = s->terminal && mu_terminal_gave_up(s->terminal) && status == MU_INTERRUPTED;
+  if (abandoned) puts("^C");
+  else report(s);
+  return false;
+}
+
+/* Pops the chunk. */
+static void run_chunk(session *s) {
+  mu_terminal_restore();
+  if (mu_run_function(s->m, 0) != MU_WELL || run_method(s, "finish") != MU_WELL) report(s);
+}
+
+static void run_session(session *s) {
+  interrupts.session = s->terminal != NULL;
+  for (bool ends = false; !ends; lua_settop(s->L, s->index)) {
+    if (!next_chunk(s)) continue;
+    ends = lua_isnil(s->L, -1);
+    if (!ends) run_chunk(s);
+  }
+  interrupts.session = 0;
+  mu_terminal_restore();
   printf("\n");
   fflush(stdout);
 }
 
-/* Pushes a line without its end; false, nothing pushed, at the end of the input. */
-static bool push_line(lua_State *L, bool first) {
-  char *line = NULL;
-  size_t size = 0;
-  show_prompt(L, first);
-  ssize_t n = getline(&line, &size, stdin);
-  if (n > 0 && line[n - 1] == '\n') n--;
-  if (n >= 0) {
-    echo(line, (size_t)n);
-    lua_pushlstring(L, line, (size_t)n);
+/* light userdata session -> the session; opens the terminal, if there is one */
+static int make_session(lua_State *L) {
+  session *s = lua_touserdata(L, 1);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "muster.repl");
+  lua_call(L, 1, 1);
+  if (mu_is_terminal()) s->terminal = mu_terminal_open(L, s->m);
+  if (!s->terminal) {
+    lua_getfield(L, 2, "plain");
+    lua_call(L, 0, 1);
   }
-  free(line);
-  return n >= 0;
+  lua_getfield(L, 2, "session");
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+  return 1;
 }
 
-/* Pushes the line on top as a function; false, nothing pushed, if it is not an expression. */
-static bool load_expression(lua_State *L) {
-  const char *code = lua_pushfstring(L, "return %s;", lua_tostring(L, -1));
-  bool is = luaL_loadbuffer(L, code, strlen(code), chunk_name) == LUA_OK;
-  lua_remove(L, -2);
-  if (!is) lua_pop(L, 1);
-  return is;
-}
-
-/* Is the message on top that of a chunk that breaks off? */
-static bool incomplete(lua_State *L, int status) {
-  static const char mark[] = "<eof>";
-  if (status != LUA_ERRSYNTAX) return false;
-  size_t n;
-  const char *message = lua_tolstring(L, -1, &n);
-  return n >= sizeof mark - 1 && strcmp(message + n - (sizeof mark - 1), mark) == 0;
-}
-
-/* Pushes the code on top as a function, or a message, after adding lines to it as long as it is incomplete. */
-static int load_statement(lua_State *L) {
-  for (;;) {
-    size_t n;
-    const char *code = lua_tolstring(L, -1, &n);
-    int status = luaL_loadbuffer(L, code, n, chunk_name);
-    if (!incomplete(L, status) || !push_line(L, false)) return status;
-    lua_remove(L, -2); /* the message */
-    lua_pushliteral(L, "\n");
-    lua_insert(L, -2);
-    lua_concat(L, 3);
+/* Pushes the session, or a message. */
+static bool open_session(session *s) {
+  lua_pushcfunction(s->L, make_session);
+  lua_pushlightuserdata(s->L, s);
+  if (mu_run_function(s->m, 1) != MU_WELL) return false;
+  s->index = lua_gettop(s->L);
+  if (s->terminal) {
+    lua_pushvalue(s->L, s->index);
+    mu_terminal_serve(s->terminal, s->L);
   }
-}
-
-/* "=x" is an old way to write "return x". */
-static void allow_equals(lua_State *L) {
-  const char *line = lua_tostring(L, -1);
-  if (line[0] != '=') return;
-  lua_pushfstring(L, "return %s", line + 1);
-  lua_remove(L, -2);
-}
-
-/* Pushes the next chunk as a function, or a message; false at the end of the input. */
-static bool read_chunk(lua_State *L, int *status) {
-  if (!push_line(L, true)) return false;
-  allow_equals(L);
-  *status = load_expression(L) ? LUA_OK : load_statement(L);
-  lua_remove(L, -2); /* the code */
   return true;
 }
 
-/* ---- the session ---- */
-
-static void report_print(lua_State *L) {
-  const char *message = lua_tostring(L, -1);
-  if (message) fprintf(stderr, "error calling 'print' (%.*s)\n", (int)strcspn(message, "\n"), message);
-}
-
-/* Prints what is on the stack above base. */
-static void print_results(muster *m, lua_State *L, int base) {
-  int n = lua_gettop(L) - base;
-  if (n == 0) return;
-  luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
-  lua_getglobal(L, "print");
-  lua_insert(L, base + 1);
-  if (mu_run_function(m, n) != MU_WELL) report_print(L);
-}
-
-static void run_chunk(muster *m, lua_State *L, int base) {
-  if (mu_run_function(m, 0) == MU_WELL) print_results(m, L, base);
-  else report(L);
-}
-
-static void load_prelude(muster *m, lua_State *L) {
-  if (luaL_loadstring(L, prelude) != LUA_OK || mu_run_function(m, 0) != MU_WELL) report(L);
-}
-
 void mu_repl(muster *m) {
-  lua_State *L = muster_state(m);
-  int base = lua_gettop(L), status;
-  for (load_prelude(m, L); read_chunk(L, &status); lua_settop(L, base)) {
-    if (status == LUA_OK) run_chunk(m, L, base);
-    else report(L);
+  session s = {.m = m, .L = muster_state(m)};
+  if (open_session(&s)) run_session(&s);
+  else report(&s);
+  if (s.terminal) {
+    interrupts.count = 0;
+    mu_end_tasks(m, MU_INTERRUPTED); /* waits for none */
+    mu_terminal_close(s.terminal, s.L);
   }
-  printf("\n");
-  fflush(stdout);
 }

@@ -19,8 +19,9 @@ int mu_run_function(muster *m, int nargs);
 ** what is left, and lets it clean up. Returns how the program ends. */
 int mu_end_tasks(muster *m, int status);
 
-/* Reads chunks from stdin, line by line, runs each as a task, and prints its results; until the input ends. May raise:
-** for a protected call in the main state. */
+/* Reads chunks from stdin, runs each, and prints its results, until the input ends. On a terminal lines are edited, the
+** other tasks run meanwhile, and the end of the session is theirs too: they are cancelled. May raise: for a protected
+** call in the main state. */
 void mu_repl(muster *m);
 
 #endif

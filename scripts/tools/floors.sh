@@ -31,6 +31,7 @@ includes() {
       if (f ~ /^runtime\/bind\//) return 3
       return 4
     }
+    function cli(f) { return f ~ /^runtime\/(main|repl|terminal|screen|tab|wide)\.[ch]$/ }
     function plain(f) { return floor(f) == 0 && f !~ /platform\.h$/ } # which asks for the version of Lua
     function resolve(f, name,  beside) {
       beside = f; sub(/[^\/]*$/, "", beside)
@@ -42,8 +43,8 @@ includes() {
     function judge(from, to) {
       if (!exists(to)) return bad("is not a file of ours; others go in <>")
       if (to ~ /\.\./) return bad("is named through ..")
-      if (from ~ /^runtime\/(main|repl)\.c$/) {
-        if (to !~ /^runtime\/(include\/muster|repl)\.h$/) bad("but the CLI is a client of muster.h only")
+      if (cli(from)) {
+        if (to !~ /^runtime\/include\/muster\.h$/ && !cli(to)) bad("but the CLI is a client of muster.h only")
       } else if (floor(to) < 0) {
         if (floor(from) < 2) bad("but base and sched do not know the public header")
       } else if (floor(to) > floor(from)) bad("goes up a floor")

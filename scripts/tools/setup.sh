@@ -16,12 +16,13 @@ file_from() { [ -r "$1" ] || need "$2"; }
 library_from() { pkg-config --exists "$1" 2>/dev/null || need "$2"; }
 
 check_libraries() {
-  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv 2>/dev/null && return
+  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libedit 2>/dev/null && return
   library_from lua5.4 liblua5.4-dev
   library_from lua5.4-lpeg lua-lpeg-dev
   library_from lua5.4-cjson lua-cjson-dev
   library_from lua5.4-luv lua-luv-dev
   library_from libuv libuv1-dev
+  library_from libedit libedit-dev
 }
 
 check_all() {
@@ -34,6 +35,7 @@ check_all() {
   file_from /usr/include/stdio.h libc6-dev
   file_from /usr/share/lua/5.4/re.lua lua-lpeg
   file_from /usr/share/lua/5.4/busted/runner.lua lua-busted
+  command_from tmux tmux # a terminal for the specs of the interactive mode
   check_libraries
   [ "$1" = --dev ] || return 0
   command_from luacheck lua-check
