@@ -25,6 +25,7 @@ local function waiter(poll)
     return stop
   end
   return function()
+    async.current().name = "the session"
     local ok, err = pcall(async.suspend, start)
     if not ok then return err, async.is_cancelled(err) end
   end
