@@ -76,6 +76,7 @@ MUSTER_API muster *muster_new(const muster_config *config);
 
 /* Ends a runtime: runs the pending __close of every task (they cannot suspend any more), closes what it opened, and
 ** the Lua state if the runtime made it. Call muster_shutdown first to let tasks clean up with awaits.
+** A C function inside which a task still waits never returns: what it has allocated itself is lost.
 ** Not from inside a task. Every muster_task must have been released. NULL is ignored. */
 MUSTER_API void muster_close(muster *m);
 
