@@ -23,7 +23,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { HISTORY = 1000, BURST = 64, FAILURES = 3 };
+enum { HISTORY = 1000, BURST = 64, FAILURES = 3, CTRL_D = 4 };
 
 /* What the registry keeps for us, in a table. */
 enum { WAIT = 1, ERROR, SESSION, REMEMBER, CLOSE, KEPT = CLOSE };
@@ -37,6 +37,7 @@ struct mu_terminal {
   int fd;                    /* the terminal once more: for the loop, and for libedit */
   int keys, failures;        /* since the task last waited; lines in a row that could not be read */
   bool open, failed, gave_up, color;
+  bool ahead; /* what comes now was typed before the line began */
 };
 
 /* A process has one terminal, and the handlers of signals and of the exit need it: hence static. */
@@ -143,6 +144,7 @@ static void give_up(mu_terminal *t, bool cancelled) {
 static bool wait_for_key(mu_terminal *t) {
   lua_State *L = t->L;
   t->keys = 0;
+  t->ahead = false;
   push_kept(L, WAIT);
   int status = lua_pcall(L, 0, 2, 0); /* error, is it a cancellation? or just an error */
   if (status == LUA_OK && lua_isnil(L, -2)) return lua_pop(L, 2), true;
@@ -185,6 +187,7 @@ static int get_key(EditLine *el, wchar_t *key) {
     char byte;
     int got = t->failed ? -1 : get_byte(t, &byte);
     if (got <= 0) return got;
+    if (byte == '\0' && t->ahead) byte = CTRL_D; /* the system's mark for it, while a chunk ran */
     size_t rc = mbrtowc(key, &byte, 1, &state);
     if (rc == (size_t)-1) memset(&state, 0, sizeof state);
     if (rc <= 1) break;
@@ -239,6 +242,7 @@ static int edit_line(lua_State *L, mu_terminal *t) {
   int n;
   t->L = L;
   t->failed = t->gave_up = false;
+  t->ahead = true;
   t->keys = 0;
   tty.raw_known = 0;
   mu_screen_begin(&t->screen, t->visible);

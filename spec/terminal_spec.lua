@@ -207,14 +207,14 @@ end)
 
 describe("Ctrl-C", function()
   it("drops the line being typed", function()
-    local s = screen.session()
+    local s = screen.session {"--slow", "0"}
     s:type "error(":shows("> error("):keys "C-c":shows("> error(^C", ">")
     s:enter "do":type "error(":shows(">> error("):keys "C-c":shows(">> error(^C", ">")
     s:enter "1":shows("> 1", "1", ">")
   end)
 
   it("cancels a chunk that waits, or never does", function()
-    local s = screen.session()
+    local s = screen.session {"--slow", "0"}
     for _, work in ipairs {"sleep(1e9)", "while true do end",
       "table.sort({1, 2}, function() while true do end end)"} do
       s:enter("print 'go' " .. work):matches "go$"
@@ -225,14 +225,14 @@ describe("Ctrl-C", function()
   end)
 
   it("cancels neither the session nor its tasks", function()
-    local s = screen.session()
+    local s = screen.session {"--slow", "0"}
     s:enter "n = 0 task = async.spawn(function() while true do sleep(0.001) n = n + 1 end end)"
     for _ = 1, 5 do s:keys "C-c" end
     s:enter "sleep(0.01)":enter "n > 0, task:status() == 'cancelled'":shows("true", "false", ">")
   end)
 
   it("leaves the program the third time, if a chunk takes no notice", function()
-    local s = screen.session()
+    local s = screen.session {"--slow", "0"}
     s:enter "i = 0":enter "while true do pcall(function() i = i + 1 print(i) while true do end end) end"
     s:matches "1$":keys "C-c":matches "2$":keys "C-c":matches "3$":keys "C-c":matches "status 130$"
   end)
@@ -242,6 +242,12 @@ describe("Ctrl-D", function()
   it("ends the session", function()
     local s = screen.session()
     s:keys "C-d":shows("> ^D", "status 0")
+  end)
+
+  it("ends it also when typed ahead", function()
+    local s = screen.session()
+    s:enter "print 'go' sleep(0.2)":matches("\ngo"):keys "C-d"
+    s:shows("go", "> ^D", "status 0")
   end)
 
   it("asks first if tasks are alive, and then cancels them", function()
@@ -290,7 +296,7 @@ describe("the terminal", function()
 
   it("is another's while the program is stopped", function()
     local s = screen.open {shell = "exec env PS1='$ ' sh -i"}
-    s:matches "%$$":enter '"$MUSTER"':matches ">$":type "'typ":keys "C-z":matches "Stopped.*%$$"
+    s:matches "%$$":enter '"$MUSTER"':matches ">$":type("'typ"):shows("> 'typ"):keys "C-z":matches "Stopped.*%$$"
     s:enter "echo 'in the shell'":matches "in the shell\n%$$":enter "fg":matches "> 'typ$"
     s:type "ed'":keys "Enter":shows("> 'typed'", '"typed"', ">")
   end)
