@@ -29,12 +29,15 @@ enum { MU_SLAB_LIMIT = 1024 }; /* bytes; larger blocks come from libc */
 #define mu_has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || mu_has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define mu_switch_begins(fake, bottom, size) __sanitizer_start_switch_fiber(fake, bottom, size)
 #define mu_switch_ended(fake, bottom, size)  __sanitizer_finish_switch_fiber(fake, bottom, size)
+#define mu_stack_left(memory, size)          __asan_unpoison_memory_region(memory, size)
 #else
 #define mu_switch_begins(fake, bottom, size) ((void)(fake), (void)(bottom), (void)(size))
 #define mu_switch_ended(fake, bottom, size)  ((void)(fake), (void)(bottom), (void)(size))
+#define mu_stack_left(memory, size)          ((void)(memory))
 #endif
 
 #if defined(__has_include)

@@ -58,6 +58,7 @@ mu_stack *mu_stack_new(void (*run)(void *data), void *data) {
 void mu_stack_free(mu_stack *s) {
   if (!s) return;
   mu_stack_deregister(s->registered);
+  mu_stack_left(s->memory, MU_STACK_SIZE); /* calls on it that never returned */
   munmap(s->memory, MU_STACK_SIZE);
 }
 
