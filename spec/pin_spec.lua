@@ -5,7 +5,7 @@ local host = require "muster.host"
 local test = require "muster.test"
 local virtual = test.virtual
 
-local await, spawn, sleep = async.await, async.spawn, async.sleep
+local spawn, sleep = async.spawn, async.sleep
 
 --- Calls fn inside a C function that Lua cannot yield across.
 local function pin(fn, ...)

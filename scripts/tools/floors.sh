@@ -94,7 +94,7 @@ sizes() {
     FNR == 1 { start = 0 }
     FNR == 501 { print FILENAME ": more than 500 lines" }
     FILENAME ~ /\.c$/ && /^[A-Za-z].*\{$/ && !/^(struct|typedef|enum|union)/ && !/=/ { start = FNR; name = $0 }
-    FILENAME ~ /\.lua$/ && /^(local )?(function |[A-Za-z_.]+ = .*function\()/ { start = FNR; name = $0 }
+    FILENAME ~ /\.lua$/ && /^(local )?(function |[A-Za-z_.]+ = .*function\()/ && !/ end\)?$/ { start = FNR; name = $0 }
     start && /^(\}|end)/ {
       if (FNR - start + 1 > 60) printf "%s:%d: %d lines: %s\n", FILENAME, start, FNR - start + 1, name
       start = 0
