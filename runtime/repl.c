@@ -44,6 +44,8 @@ static void on_interrupt(int signal_number) {
   if (!interrupts.chunk) muster_stop(interrupts.m);
 }
 
+bool mu_interrupted(void) { return interrupts.count > 0; }
+
 /* Who writes to a stdout that nobody reads any more dies as usual, and quietly. A socket or a child that hung up is an
 ** error of that write, not the end of the program. */
 static void on_broken_pipe(int signal_number) {

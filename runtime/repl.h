@@ -11,6 +11,9 @@ enum { MU_WELL = 0, MU_FAILED = 1, MU_USAGE = 2, MU_DEADLOCK = 13, MU_INTERRUPTE
 ** process can have this. */
 void mu_handle_signals(muster *m);
 
+/* Has there been an interrupt since the task that runs began? It is cancelled then, or about to be. */
+bool mu_interrupted(void);
+
 /* Stack of muster_state(m): a function and nargs arguments -> its results if it ended well; else a message, or nil if
 ** everything has been said. Runs it as a task, to its end, and returns how that was. Raises only on no memory. */
 int mu_run_function(muster *m, int nargs);

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* memrchr */
 #include "terminal.h"
 
+#include "repl.h"
 #include "screen.h"
 #include "tab.h"
 #include "wide.h"
@@ -169,8 +170,8 @@ static bool at_end(void) {
 ** who may read. */
 static int get_byte(mu_terminal *t, char *byte) {
   for (;;) {
-    if ((++t->keys > BURST || !has_key()) && !wait_for_key(t)) return -1;
-    if (!has_key()) continue;
+    if ((++t->keys > BURST || !has_key() || mu_interrupted()) && !wait_for_key(t)) return -1;
+    if (!has_key() || mu_interrupted()) continue; /* what was typed after Ctrl-C is for the next line */
     ssize_t n = read(STDIN_FILENO, byte, 1);
     if (n > 0 || (n == 0 && at_end())) return (int)n;
     if (n < 0 && errno != EINTR && errno != EAGAIN) return 0; /* the terminal is gone */
@@ -371,6 +372,13 @@ static void bind_keys(EditLine *el) {
     el_wset(el, EL_BIND, more[i].keys, more[i].command, NULL);
 }
 
+/* What is typed or pasted between two lines shows with the next; unless the system is to show it, in an Emacs. */
+static void quieten(EditLine *el) {
+  int edits = 1;
+  el_wget(el, EL_EDITMODE, &edits);
+  if (edits) el_wset(el, EL_SETTY, L"-x", L"-echo", NULL);
+}
+
 static bool open_editor(mu_terminal *t) {
   HistEventW event;
   t->el = el_init_fd("muster", stdin, t->screen.out.real, t->screen.err.real ? t->screen.err.real : stderr,
@@ -380,8 +388,7 @@ static bool open_editor(mu_terminal *t) {
   history_w(t->history, &event, H_SETSIZE, HISTORY);
   history_w(t->history, &event, H_SETUNIQUE, 1);
   el_wset(t->el, EL_EDITOR, L"emacs");
-  el_wset(t->el, EL_SETTY, L"-x", L"-echo",
-          NULL); /* what is typed or pasted between two lines shows with the next */
+  quieten(t->el);
   el_wset(t->el, EL_HIST, history_w, t->history);
   el_wset(t->el, EL_GETCFN, get_key);
   el_wset(t->el, EL_PROMPT_ESC, get_prompt, MU_PROMPT_MARK);

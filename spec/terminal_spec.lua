@@ -25,8 +25,8 @@ describe("a session on a terminal", function()
 
   it("keeps locals, and the last value", function()
     local s = screen.session()
-    s:enter "local x = 41":enter "x + 1":enter "_ * 2"
-    s:shows("> local x = 41", "> x + 1", "42", "> _ * 2", "84", ">")
+    s:enter "local x = 41":shows("> local x = 41", ">"):enter "x + 1":shows("> x + 1", "42", ">")
+    s:enter "_ * 2":shows("> _ * 2", "84", ">")
   end)
 
   it("asks for more of a chunk that is not complete", function()
@@ -149,7 +149,7 @@ describe("Tab", function()
 
   it("inserts what all have in common, then lists them", function()
     local s = screen.session()
-    s:enter "t = {abc1 = 1, abc2 = 2}":type "t.a":keys "Tab":shows "> t.abc"
+    s:enter "t = {abc1 = 1, abc2 = 2}":shows("> t = {abc1 = 1, abc2 = 2}", ">"):type "t.a":keys "Tab":shows "> t.abc"
     s:keys "Tab":shows("> t.abc", "abc1  abc2", "> t.abc")
     s:type "2":keys "Enter":shows("> t.abc2", "2", ">")
   end)
@@ -175,7 +175,8 @@ describe("the history", function()
   it("is there for the next session, without what was said twice in a row", function()
     local state = screen.directory()
     local s = screen.session {state = state}
-    s:enter "'one'":enter "'two'":enter "'two'":shows('"two"', "> 'two'", '"two"', ">")
+    s:enter "'one'":shows('"one"', ">"):enter "'two'":shows('"two"', ">"):enter "'two'"
+    s:shows('"two"', "> 'two'", '"two"', ">")
     s:keys("C-d"):shows "status 0"
     assert.equal("'one'\n'two'\n", program.contents(state .. "/muster/history"))
     s = screen.session {state = state}
@@ -199,7 +200,7 @@ describe("the history", function()
 
   it("is searched by Ctrl-R", function()
     local s = screen.session()
-    s:enter "'first'":enter "'second'":keys "C-r":type "irs"
+    s:enter "'first'":shows('"first"', ">"):enter "'second'":shows('"second"', ">"):keys "C-r":type "irs"
     s:shows("> 'first'", "bck:irs"):keys "Enter"
     s:shows("> 'first'", '"first"', ">")
   end)
@@ -227,8 +228,9 @@ describe("Ctrl-C", function()
   it("cancels neither the session nor its tasks", function()
     local s = screen.session {"--slow", "0"}
     s:enter "n = 0 task = async.spawn(function() while true do sleep(0.001) n = n + 1 end end)"
-    for _ = 1, 5 do s:keys "C-c" end
-    s:enter "sleep(0.01)":enter "n > 0, task:status() == 'cancelled'":shows("true", "false", ">")
+    s:shows("001) n = n + 1 end end)", ">"):keys("C-c", "C-c", "C-c", "C-c", "C-c")
+    s:enter "sleep(0.01)":shows("> sleep(0.01)", ">"):enter "n > 0, task:status() == 'cancelled'"
+    s:shows("true", "false", ">")
   end)
 
   it("leaves the program the third time, if a chunk takes no notice", function()
