@@ -19,14 +19,22 @@ lua_State *mu_inner(lua_State *co) {
 }
 
 /* ---- which coroutines await? ---- */
-/* Those in the middle of a task have the frame of a resume on top. The innermost one is listed. */
+/* Those in the middle of a task have the frame of a resume on top. The innermost one is listed; all are, while some of
+** them are being closed. */
 
-void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t) {
+/* Makes room in the list, so that nothing is allocated later. Raises. */
+static void reserve(lua_State *L, mu_sched *s, lua_State *co) {
   luaL_checkstack(L, 3, NULL);
   mu_push_root(s, L, MU_ROOT_AWAITING);
-  lua_pushboolean(L, false); /* so that nothing is allocated when it parks */
-  lua_rawsetp(L, -2, L);
-  lua_pop(L, 1);
+  if (lua_rawgetp(L, -1, co) == LUA_TNIL) {
+    lua_pushboolean(L, false);
+    lua_rawsetp(L, -3, co);
+  }
+  lua_pop(L, 2);
+}
+
+void mu_await_prepare(lua_State *L, mu_sched *s, mu_task *t) {
+  reserve(L, s, L);
   t->run.flags |= MU_NESTED;
 }
 
@@ -36,9 +44,8 @@ void mu_await_begins(mu_sched *s, lua_State *co, mu_task *t) {
   s->awaiting++;
 }
 
-/* The task in which co, the innermost, awaits, or NULL. */
+/* The task in which co awaits, if co is listed, or NULL. */
 static mu_task *listed(mu_sched *s, lua_State *co) {
-  if (!s->awaiting) return NULL;
   lua_rawgetp(s->root, MU_ROOT_AWAITING, co);
   mu_task *t = lua_touserdata(s->root, -1);
   lua_pop(s->root, 1);
@@ -46,19 +53,17 @@ static mu_task *listed(mu_sched *s, lua_State *co) {
 }
 
 void mu_await_ended(mu_sched *s, lua_State *co) {
-  if (!listed(s, co)) return;
+  if (!s->awaiting || !listed(s, co)) return;
   lua_pushnil(s->root);
   lua_rawsetp(s->root, MU_ROOT_AWAITING, co);
   s->awaiting--;
 }
 
-static lua_State *innermost(lua_State *co) {
-  for (lua_State *inner; (inner = mu_inner(co));) co = inner;
-  return co;
-}
-
 mu_task *mu_awaiting_task(mu_sched *s, lua_State *co) {
-  return s->awaiting && lua_status(co) == LUA_YIELD ? listed(s, innermost(co)) : NULL;
+  mu_task *t = NULL;
+  if (!s->awaiting || lua_status(co) != LUA_YIELD) return NULL;
+  for (; co && !t; co = mu_inner(co)) t = listed(s, co);
+  return t;
 }
 
 /* ---- resuming ---- */
@@ -171,8 +176,8 @@ static int kill(lua_State *L, mu_sched *s, mu_task *t, lua_State *co) {
     lua_xmove(co, L, 1);
     before = kill(L, s, t, inner);
   }
-  mu_await_ended(s, co);
   int status = mu_kill_coroutine(co, L);
+  mu_await_ended(s, co);
   mu_scopes_abandon_in(s, t, co);
   if (status == LUA_OK && before != LUA_OK) lua_xmove(inner, co, 1);
   if (inner) lua_pop(L, 1);
@@ -190,10 +195,26 @@ static bool call_all(lua_State *L, int n) {
   return good;
 }
 
+/* The coroutine that resumes co in the task t, if it is not the task's own; or co. */
+static lua_State *resumer(const mu_task *t, lua_State *co) {
+  lua_State *outer = t->u.co;
+  while (mu_inner(outer) != co) outer = mu_inner(outer);
+  return outer == t->u.co ? co : outer;
+}
+
+/* While co is being closed nobody else may resume it, nor what is around it, which waits for it until the task runs. */
+static void list_all(mu_sched *s, lua_State *co, mu_task *t) {
+  for (co = resumer(t, co); co; co = mu_inner(co))
+    if (!listed(s, co)) mu_await_begins(s, co, t);
+}
+
 int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co) {
   mu_op *hold;
   mu_task *t = mu_awaiting_task(s, co);
-  bool good = call_all(L, mu_task_hold(L, s, t, &hold));
+  for (lua_State *each = resumer(t, co); each; each = mu_inner(each)) reserve(L, s, each);
+  int n = mu_task_hold(L, s, t, &hold);
+  list_all(s, co, t);
+  bool good = call_all(L, n);
   if (kill(L, s, t, co) != LUA_OK) {
     lua_xmove(co, L, 1);
     good = false;
