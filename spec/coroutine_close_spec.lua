@@ -277,6 +277,68 @@ describe("A coroutine that is closed while it awaits", function()
     assert.same(DEAD, c.got)
   end))
 
+  it("keeps others out of what is around it, until its task runs", virtual(function()
+    local outer, middle, again
+    local task = start(function()
+      outer = create(function()
+        middle = create(function()
+          wrap(function()
+            local _ <close> = closing(function() async.sleep(1) end)
+            async.sleep(100)
+          end)()
+        end)
+        local got = table.pack(resume(middle))
+        async.sleep(1)
+        return table.unpack(got, 1, got.n)
+      end)
+      return resume(outer)
+    end)
+    local closer = start(function() return coroutine.close(middle) end)
+    local function check_refused()
+      assert.equal("normal", status(outer))
+      assert.is_false((resume(outer)))
+      assert.is_true(async.current() ~= task)
+    end
+    check_refused()
+    assert.equal("normal", status(middle))
+    raises("cannot close a coroutine that waits for its coroutine to be closed", coroutine.close, outer)
+    assert.is_true(closer:await())
+    again = status(outer)
+    if task:status() == "ready" then check_refused() end
+    assert.same({true, false, DEAD[2], n = 3}, table.pack(task:await()))
+    assert.equal("normal", again)
+    assert.equal("dead", status(outer))
+  end))
+
+  it("by a task that it waits for: is told, and nobody waits for itself", virtual(function()
+    for _, wait in ipairs {
+      function(fn) local g <close> = async.group() g:spawn(fn) g:wait() end,
+      function(fn) for _ in async.as_completed {fn} do error "not here" end end,
+      function(fn) local g <close> = async.group() g:spawn(async.gather, {fn}) async.sleep(100) end,
+    } do
+      local ok, err, c
+      c = awaiting(function()
+        wait(function()
+          async.sleep(1)
+          ok, err = coroutine.close(c.co)
+          async.yield()
+        end)
+      end)
+      c.task:await()
+      assert.same(DEAD, c.got)
+      assert.is_false(ok)
+      assert.matches("a task cannot wait for its own end", tostring(err))
+    end
+    for _, wait in ipairs {async.await, function(fn) async.gather {fn} end} do
+      local ok, c
+      c = awaiting(function() wait(function() async.sleep(1) ok = coroutine.close(c.co) end) end)
+      c.task:await()
+      assert.same(DEAD, c.got)
+      turns(2)
+      assert.is_true(ok)
+    end
+  end))
+
   it("is not raced by a cancellation of its task", virtual(function()
     local closed = 0
     local c = awaiting(function()

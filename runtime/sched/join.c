@@ -381,11 +381,14 @@ static void wake_next(mu_sched *s, mu_op *op) {
   if (j->queue_count) fire_one(s, &j->takers);
 }
 
-static bool joins(const mu_op *op, const mu_task *self, int *steps) {
-  const mu_join *j = ((const join_op *)op)->join;
+static bool joins_task(const mu_join *j, const mu_task *self, int *steps) {
   for (const mu_link *l = j->children.next; l != &j->children && *steps > 0; l = l->next)
     if (mu_waits_for(mu_container(l, child, sibling)->task, self, steps)) return true;
   return false;
+}
+
+static bool joins(const mu_op *op, const mu_task *self, int *steps) {
+  return joins_task(((const join_op *)op)->join, self, steps);
 }
 
 static void describe(lua_State *L, mu_sched *s, const mu_op *op) {
@@ -438,8 +441,13 @@ int mu_join_wait(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunctio
   return mu_park(L, s, 0, k);
 }
 
+enum { CIRCLE_STEPS = 100 };
+
+/* A task of the join may be what closes it, by closing the coroutine that waits for it. */
 int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
+  int steps = CIRCLE_STEPS;
   if (j->ended == j->total) return k(L, LUA_OK, 0);
+  if (joins_task(j, t, &steps)) return luaL_error(L, "a task cannot wait for its own end");
   wait_on(L, s, t, j, &j->waiters, &drain_class);
   return mu_park(L, s, 0, k);
 }
