@@ -325,6 +325,24 @@ bool muster_task_cancel(muster_task *t, const char *reason) {
   return did;
 }
 
+/* light userdata hold, name -> */
+static int name_it(lua_State *L) {
+  muster_task *t = lua_touserdata(L, 1);
+  lua_pushstring(L, lua_touserdata(L, 2));
+  mu_push_anchored(t->m->s, L, t->anchor);
+  mu_task_set_name(L, t->m->s, 4, 3);
+  return 0;
+}
+
+void muster_task_set_name(muster_task *t, const char *name) {
+  lua_State *L = t->m->L;
+  if (!name || !lua_checkstack(L, 4)) return;
+  lua_pushcfunction(L, name_it);
+  lua_pushlightuserdata(L, t);
+  lua_pushlightuserdata(L, (void *)name);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 /* light userdata hold -> */
 static int report_unasked(lua_State *L) {
   muster_task *t = lua_touserdata(L, 1);

@@ -159,6 +159,7 @@ int mu_run_function(muster *m, int nargs) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &message_key);
   muster_task *t = spawn_guarded(L, nargs);
   if (!t) return lua_pushliteral(L, "not enough memory"), MU_FAILED;
+  muster_task_set_name(t, "main");
   int status = outcome(L, t, run_to_end(m, t));
   muster_task_release(t);
   return status;

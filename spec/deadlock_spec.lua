@@ -22,10 +22,10 @@ describe("the report of a deadlock", function()
 muster: deadlock: nothing can run, no timer and no I/O is pending; 3 tasks wait:
 main task: waits for task 'worker'
     x.lua:12: in main chunk
-task 1 (daemon): waits for an event
+task 2 (daemon): waits for an event
     x.lua:7: in function <x.lua:5>
     spawned at x.lua:5
-task 'worker': waits for a lock, held by task 1
+task 'worker': waits for a lock, held by task 2
     x.lua:4: in upvalue 'step'
     x.lua:8: in function <x.lua:8>
     spawned at x.lua:8
@@ -101,7 +101,7 @@ task 'worker': waits for a lock, held by task 1
       package.preload["muster.report"] = function() error "no words" end
       async.event():wait()
     ]]
-    assert.matches("muster: deadlock: .*\ntask 1 waits for an event\n", text)
+    assert.matches("muster: deadlock: .*\nmain waits for an event\n", text)
   end)
 
   it("runs nothing of the script", function()

@@ -63,7 +63,7 @@ describe("--slow", function()
 
   it("is on by default", function()
     local _, errors = run("until_said('has run for', count)", {})
-    assert.match("^muster: task 1 has run for 0%.[2-9]%d* s ", errors)
+    assert.match("^muster: main has run for 0%.[2-9]%d* s ", errors)
   end)
 
   it("tells each task once, also if there are many in a turn", function()

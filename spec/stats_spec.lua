@@ -59,7 +59,7 @@ describe("--stats", function()
 
   it("names the main chunk by its file", function()
     local lines = stats "local t = {} for i = 1, 1e5 do t[i] = {} end async.yield()"
-    assert.match("^%d+%.%d+ s: task 1, /[^:]+$", lines.longest)
+    assert.match("^%d+%.%d+ s: main, /[^:]+$", lines.longest)
   end)
 
   it("measures the garbage collector, in steps and in full collections, finalizers too", function()
@@ -102,7 +102,7 @@ describe("--stats", function()
   it("goes together with a trace", function()
     local path = program.file()
     local lines = stats("async.sleep(0.001)", { "--trace", path })
-    assert.match("task 1", lines.longest)
+    assert.match("main", lines.longest)
     assert.match("\n%]\n$", program.contents(path))
   end)
 end)

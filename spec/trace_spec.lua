@@ -175,9 +175,9 @@ describe("a trace", function()
       local never = async(function() end)()
       never.name = "never started"
       never:cancel()]])
-    assert.same({ "task 1" }, tracks[1].names)
+    assert.same({ "main" }, tracks[1].names)
     assert.same({ "early", "late" }, tracks[2].names)
-    assert.same({ "task 2" }, tracks[3].names)
+    assert.same({ "task 3" }, tracks[3].names)
     assert.is_nil(tracks[4])
   end)
 

@@ -29,8 +29,8 @@ end
 
 local function name_of(facts)
   if not facts then return "a task that has ended" end
-  if facts.name and not facts.name:find "^task %d+$" then return ("task '%s'"):format(facts.name) end
-  return facts.main and "main task" or facts.task.name
+  if facts.main or facts.name == "main" then return "main task" end
+  return facts.name and ("task '%s'"):format(facts.name) or facts.task.name
 end
 
 local function name_of_id(nodes, id)

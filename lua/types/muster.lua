@@ -17,7 +17,7 @@ local async = {}
 ---@alias task.status "created"|"ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
 
 ---@class task
----@field name string "task N" unless set
+---@field name string "task N", the Nth that was started, unless set; "task" before its start
 local task = {}
 
 ---Starts the task if nobody has, waits for it, and returns all its results; raises its error unchanged.

@@ -122,6 +122,9 @@ MUSTER_API int muster_task_results(muster_task *t, lua_State *L);
 ** Returns 0, nothing pushed, for a task in another state. */
 MUSTER_API int muster_task_error(muster_task *t, lua_State *L);
 
+/* Names the task (a copy is kept), for reports and tracebacks. Ignored when memory runs out. */
+MUSTER_API void muster_task_set_name(muster_task *t, const char *name);
+
 /* Requests cancellation: every suspending call of the task raises from now on. reason may be NULL.
 ** True if that had any effect (the task had not finished, nor been cancelled before). */
 MUSTER_API bool muster_task_cancel(muster_task *t, const char *reason);

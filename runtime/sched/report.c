@@ -31,8 +31,9 @@ void mu_task_push_name(lua_State *L, mu_sched *s, int index) {
   lua_remove(L, -2);
   if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
-  lua_pushfstring(L, "task %I", (LUAI_UACINT)++s->names);
-  mu_task_set_name(L, s, index, -1);
+  const mu_task *t = lua_touserdata(L, index);
+  if (t->id) lua_pushfstring(L, "task %I", (LUAI_UACINT)t->id);
+  else lua_pushliteral(L, "task");
 }
 
 /* ---- reports ---- */

@@ -191,7 +191,7 @@ void mu_task_push(lua_State *L, mu_sched *s, const mu_task *t);
 /* Pushes the traceback that was taken when the task at index failed, or nil. */
 void mu_task_push_traceback(lua_State *L, int index);
 
-/* Pushes its name: as given, or "task N". */
+/* Pushes its name: as given, or "task N", the Nth that was started; or "task" if it never was. */
 void mu_task_push_name(lua_State *L, mu_sched *s, int index);
 void mu_task_set_name(lua_State *L, mu_sched *s, int index, int name);
 
@@ -349,7 +349,7 @@ enum { /* the stack of root */
        MU_ROOT_ANCHORS = 1,
        MU_ROOT_TASK_META,
        MU_ROOT_BODY,     /* what every coroutine runs */
-       MU_ROOT_NAMES,    /* task -> name; weak keys */
+       MU_ROOT_NAMES,    /* task -> name it was given; weak keys */
        MU_ROOT_TRACES,   /* light task -> {error, traceback}, of running tasks */
        MU_ROOT_UNSEEN,   /* 1, 2, … -> failed task that nobody had observed; weak values */
        MU_ROOT_HELD,     /* coroutine -> true: of tasks, seen by the script; weak keys */
@@ -384,7 +384,6 @@ struct mu_sched {
   mu_task *beginning;    /* fails if memory runs out meanwhile */
   const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
   int starting_at;
-  uint64_t names; /* given to tasks so far */
   bool any_held;  /* has any coroutine of a task been seen by the script? */
   bool closed;
 

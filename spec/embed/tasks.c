@@ -202,6 +202,27 @@ static void results(void) {
   close_runtime(m);
 }
 
+static void names(void) {
+  muster *m = open_runtime();
+  lua_State *L = muster_state(m);
+  char name[] = "a worker";
+  muster_task *t = spawn_script(m, "return require('muster').current().name");
+  muster_task_set_name(t, "not for long");
+  muster_task_set_name(t, name);
+  name[0] = 'x';
+  muster_task_set_name(t, NULL);
+  run_to(m, t, MUSTER_DONE);
+  CHECK(muster_task_results(t, L) == 1 && strcmp(lua_tostring(L, -1), "a worker") == 0);
+  muster_task_set_name(t, "of one that has ended");
+  muster_task_release(t);
+  t = spawn_script(m, "return require('muster').current().name");
+  run_to(m, t, MUSTER_DONE);
+  CHECK(muster_task_results(t, L) == 1 && strcmp(lua_tostring(L, -1), "task 2") == 0);
+  muster_task_release(t);
+  lua_settop(L, 0);
+  close_runtime(m);
+}
+
 /* Pushes the error and the traceback of a script that fails. */
 static void fail(muster *m, const char *code) {
   muster_task *t = spawn_script(m, code);
@@ -376,6 +397,7 @@ int main(void) {
       {"tasks: a file that is missing, or does not compile", refuses_files},
       {"tasks: states", states},
       {"tasks: results", results},
+      {"tasks: names", names},
       {"tasks: errors", errors},
       {"tasks: cancelled before it runs", cancels_ready},
       {"tasks: cancelled while it waits", cancels_waiting},
