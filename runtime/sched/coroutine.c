@@ -96,7 +96,11 @@ static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
   mu_trace_push(L, s, co);
   lua_replace(L, FRAME_CO); /* the traceback */
   int status = mu_kill_coroutine(co, L);
-  lua_xmove(co, L, 1); /* the error may be another now */
+  lua_xmove(co, L, 1);
+  if (!lua_rawequal(L, -1, -2)) { /* raised by what was closed */
+    mu_trace_push_none(L);
+    lua_replace(L, FRAME_CO);
+  }
   abandon_scopes(s, co);
   if (status != LUA_ERRMEM) add_where(L);
   lua_pushvalue(L, FRAME_CO);

@@ -174,12 +174,21 @@ static bool is_host(lua_State *L, lua_State *co, lua_Debug *ar) {
   return false;
 }
 
+/* Is the frame at this level one of a C function that the embedded library calls, such as error? */
+static bool is_of_library(lua_State *co, const mu_sched *s, const lua_Debug *ar, int level) {
+  lua_Debug caller;
+  return ar->what[0] == 'C' && lua_getstack(co, level + 1, &caller) && mu_frame_is_own(co, s, &caller) &&
+         caller.what[0] != 'C';
+}
+
 /* Replaces the text on top of L by the same with the frames of one coroutine from level on. */
 static void append_frames(lua_State *L, lua_State *co, const mu_sched *s, int level) {
   lua_Debug ar;
   int shown = 0, deepest = deepest_level(co);
   for (; lua_getstack(co, level, &ar); level++) {
-    if (mu_frame_is_own(co, s, &ar) || (level == deepest - 1 && is_host(L, co, &ar))) continue;
+    if (mu_frame_is_own(co, s, &ar) || is_of_library(co, s, &ar, level) ||
+        (level == deepest - 1 && is_host(L, co, &ar)))
+      continue;
     if (shown++ == FIRST && deepest - level > LAST) {
       lua_pushfstring(L, "\n\t...\t(skipping %d levels)", deepest - level - LAST);
       lua_concat(L, 2);

@@ -141,6 +141,13 @@ int mu_traceback(lua_State *L);
 /* Pushes the traceback so far of the error on top of L, of which co has died. */
 void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co);
 
+/* The same of an error of which nothing is known. */
+void mu_trace_push_none(lua_State *L);
+
+/* A call in a scope has ended; if it failed, by the error on top of L, which the runtime may raise again now. */
+void mu_trace_end_scope(lua_State *L, mu_sched *s, const mu_scope *sc, bool failed);
+void mu_trace_forget_scope(mu_sched *s, const mu_task *t, const mu_scope *sc);
+
 /* Raises the error below the traceback so far, which is on top. */
 int mu_raise_traced(lua_State *L, mu_sched *s);
 

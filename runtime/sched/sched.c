@@ -185,6 +185,7 @@ static int set_up(lua_State *L) {
   mu_task_push_body(root, s);
   push_weak_table(root, "k"); /* names */
   lua_newtable(root);         /* traces */
+  push_weak_table(root, "k"); /* traces of objects */
   push_weak_table(root, "v"); /* unseen failures */
   push_weak_table(root, "k"); /* held coroutines */
   lua_newtable(root);         /* pinned tasks */

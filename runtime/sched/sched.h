@@ -350,7 +350,8 @@ enum { /* the stack of root */
        MU_ROOT_TASK_META,
        MU_ROOT_BODY,     /* what every coroutine runs */
        MU_ROOT_NAMES,    /* task -> name it was given; weak keys */
-       MU_ROOT_TRACES,   /* light task -> {error, traceback}, of running tasks */
+       MU_ROOT_TRACES,   /* light task, or call in it -> {error, traceback} */
+       MU_ROOT_TRACED,   /* error object -> {error, traceback}; weak keys */
        MU_ROOT_UNSEEN,   /* 1, 2, … -> failed task that nobody had observed; weak values */
        MU_ROOT_HELD,     /* coroutine -> true: of tasks, seen by the script; weak keys */
        MU_ROOT_PINNED,   /* light task -> light fiber whose C stack it keeps */

@@ -99,6 +99,7 @@ static void pop_scope(mu_sched *s, mu_task *t, bool abandoned, bool gone) {
   sc->error = sc->anchor = 0;
   sc->deadline.op.task = NULL;
   if (abandoned && sc->abandoned) sc->abandoned(s, sc);
+  if (gone && sc->in_slab) mu_trace_forget_scope(s, t, sc);
   if (gone && sc->in_slab) mu_slab_put(s->slab, sc, sizeof *sc);
   if (anchor) mu_unanchor(s, anchor);
 }
@@ -178,6 +179,7 @@ int mu_scope_call(lua_State *L, mu_sched *s, int nargs, double seconds, bool shi
 bool mu_scope_end(lua_State *L, mu_sched *s, mu_scope *sc, int status) {
   bool failed = status != LUA_OK && status != LUA_YIELD;
   bool mine = failed && mu_scope_owns(L, s, sc, -1);
+  mu_trace_end_scope(L, s, sc, failed);
   mu_scope_close(s, sc);
   mu_slab_put(s->slab, sc, sizeof *sc);
   return mine;

@@ -1,9 +1,12 @@
 /* traceback.c: where an error comes from, through coroutines and tasks.
 **
-** While an error is on its way its record lies in MU_ROOT_TRACES, under the running task: the error, the text so far,
-** the coroutine that the error is in, and whether the frames of that one are still to be added. A message handler adds
-** them; where there is none, resume does when it finds the coroutine dead. Who awaits a failed task goes on with the
-** text of that task. A record is good only for its own error: any other begins anew.
+** A record is about an error that was raised: the error, the text so far, the coroutine that the error is in, and whether
+** the frames of that one are still to be added. A message handler adds them; where there is none, resume does when it
+** finds the coroutine dead. Who awaits a failed task goes on with the text of that task.
+** That of an object is found by the object, which may be raised again at any time. Equal texts may be of different
+** errors, so that of a text lies under the running task, and is good only for a raise by the runtime just now.
+** A handler also notes its record under the call that it belongs to: the task's function, or that of a scope. What is
+** raised and caught while variables are closed, before the call ends, does not touch it.
 ** In the end the record becomes the end of the failed task. Its sentinel's finalizer reports the error if the task is
 ** collected unobserved; mu_sched_report does so at the end of the program. */
 #include "sched/frames.h"
@@ -25,23 +28,27 @@ int mu_raise_again(lua_State *L) {
   return 0;
 }
 
-static bool is_raised_again(lua_State *L) {
+/* Is the function at this level of co the one that raises again? */
+static bool is_raised_again(lua_State *co, int level) {
   lua_Debug ar;
-  if (!lua_getstack(L, 1, &ar)) return false;
-  lua_getinfo(L, "f", &ar);
-  bool again = lua_tocfunction(L, -1) == mu_raise_caught;
-  lua_pop(L, 1);
+  if (!lua_getstack(co, level, &ar)) return false;
+  lua_getinfo(co, "f", &ar);
+  bool again = lua_tocfunction(co, -1) == mu_raise_caught;
+  lua_pop(co, 1);
   return again;
 }
 
 /* ---- records ---- */
 
-/* Pushes the running task's record if its error equals the one at index. */
-static bool push_record(lua_State *L, mu_sched *s, int index) {
-  index = lua_absindex(L, index);
-  mu_push_root(s, L, MU_ROOT_TRACES);
-  bool is = lua_rawgetp(L, -1, s->current) == LUA_TTABLE;
-  lua_remove(L, -2);
+enum { MOST = 1 << 14, BEGINNING = 1 << 13, END = 1 << 12 }; /* bytes of a text */
+
+static bool is_object(lua_State *L, int index) {
+  return lua_istable(L, index) || lua_type(L, index) == LUA_TUSERDATA;
+}
+
+/* Pops what is no record of the error at index. */
+static bool check_record(lua_State *L, int index) {
+  bool is = lua_istable(L, -1);
   if (is) {
     lua_rawgeti(L, -1, END_ERROR);
     is = lua_rawequal(L, -1, index);
@@ -51,8 +58,52 @@ static bool push_record(lua_State *L, mu_sched *s, int index) {
   return is;
 }
 
-/* Stack: ..., error, text -> ..., error. The record of the running task: it is in co, whose frames are pending or not. */
-static void keep(lua_State *L, mu_sched *s, const lua_State *co, bool pending) {
+/* Pushes the record under a key if it is of the error at index. */
+static bool push_record_at(lua_State *L, mu_sched *s, const void *key, int index) {
+  index = lua_absindex(L, index);
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_rawgetp(L, -1, key);
+  lua_remove(L, -2);
+  return check_record(L, index);
+}
+
+/* Pushes the record of the error at index, if there is one: of a text only if it is raised again. */
+static bool push_record(lua_State *L, mu_sched *s, int index, bool again) {
+  if (!is_object(L, index)) return again && push_record_at(L, s, s->current, index);
+  index = lua_absindex(L, index);
+  mu_push_root(s, L, MU_ROOT_TRACED);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  return check_record(L, index);
+}
+
+/* Pops a record into the table of traces. */
+static void set_record(lua_State *L, mu_sched *s, const void *key) {
+  mu_push_root(s, L, MU_ROOT_TRACES);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+  s->current->run.flags |= MU_TRACED;
+}
+
+/* Cuts the middle out of the text on top, if that is long: who awaits whom can be a chain of any length. */
+static void shorten(lua_State *L) {
+  size_t n, begin = BEGINNING;
+  const char *text = lua_tolstring(L, -1, &n), *end = text + n - END;
+  if (n <= MOST) return;
+  while (begin > 0 && text[begin] != '\n') begin--;
+  const char *line = memchr(end, '\n', END);
+  lua_pushlstring(L, text, begin > 0 ? begin : BEGINNING);
+  lua_pushliteral(L, "\n\t...");
+  lua_pushstring(L, line ? line : end);
+  lua_concat(L, 3);
+  lua_remove(L, -2);
+}
+
+/* Stack: ..., error, text -> ..., error, record. The error is in co, whose frames are pending or not. */
+static void push_new_record(lua_State *L, const lua_State *co, bool pending) {
+  shorten(L);
   lua_createtable(L, TRACE_PENDING, 0);
   lua_pushvalue(L, -3);
   lua_rawseti(L, -2, END_ERROR);
@@ -62,11 +113,32 @@ static void keep(lua_State *L, mu_sched *s, const lua_State *co, bool pending) {
   lua_rawseti(L, -2, TRACE_COROUTINE);
   lua_pushboolean(L, pending);
   lua_rawseti(L, -2, TRACE_PENDING);
-  mu_push_root(s, L, MU_ROOT_TRACES);
-  lua_insert(L, -2);
-  lua_rawsetp(L, -2, s->current);
+}
+
+/* Stack: ..., error, record -> ..., error. */
+static void keep_record(lua_State *L, mu_sched *s) {
+  if (!is_object(L, -2)) {
+    set_record(L, s, s->current);
+    return;
+  }
+  mu_push_root(s, L, MU_ROOT_TRACED);
+  lua_pushvalue(L, -3);
+  lua_rotate(L, -3, -1); /* table, error, record */
+  lua_rawset(L, -3);
   lua_pop(L, 1);
-  s->current->run.flags |= MU_TRACED;
+}
+
+/* Stack: ..., error, text -> ..., error. */
+static void keep(lua_State *L, mu_sched *s, const lua_State *co, bool pending) {
+  push_new_record(L, co, pending);
+  keep_record(L, s);
+}
+
+/* The call that a handler in L works for: a scope, or the task's function; NULL for another. */
+static const void *key_of_call(lua_State *L, const mu_task *t) {
+  for (const mu_scope *sc = t->scope; sc; sc = sc->outer)
+    if (sc->in_slab && sc->L == L) return sc;
+  return L == t->u.co ? &t->run.flags : NULL;
 }
 
 static bool is_in(lua_State *L, const lua_State *co) {
@@ -100,27 +172,48 @@ static void add_frames(lua_State *L, lua_State *co, int level) {
   lua_concat(L, 2);
 }
 
-/* Equal texts may be of different errors, unless it is the runtime who raises one again. */
-int mu_traceback(lua_State *L) {
-  mu_sched *s = mu_sched_of(L);
-  if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
-  luaL_checkstack(L, 8, NULL);
-  bool again = is_raised_again(L);
-  if ((again || lua_type(L, 1) != LUA_TSTRING) && push_record(L, s, 1)) {
-    if (is_in(L, L) && !is_pending(L)) return lua_settop(L, 1), 1; /* it only passes again */
-    to_text(L);
+/* Has a C function of the host, which the task calls first, raised an error again after its own handler had kept it? */
+static bool is_of_host(lua_State *L, mu_sched *s, const void *call) {
+  lua_Debug ar;
+  if (lua_getstack(L, 3, &ar) || !call || !push_record_at(L, s, call, 1)) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+/* Stack: error, ... The error now in L, with its frames, is that of the call. */
+static int add_and_note(lua_State *L, mu_sched *s, const void *call, bool again) {
+  bool passes = false;
+  if (push_record(L, s, 1, again)) {
+    passes = is_in(L, L) && !is_pending(L);
+    if (!passes) to_text(L);
   } else {
     push_beginning(L);
   }
-  add_frames(L, L, 1 + again);
-  keep(L, s, L, false);
+  lua_pushvalue(L, 1);
+  lua_insert(L, -2);
+  if (!passes) {
+    add_frames(L, L, 1 + again);
+    push_new_record(L, L, false);
+  }
+  if (call) lua_pushvalue(L, -1), set_record(L, s, call);
+  keep_record(L, s);
+  lua_settop(L, 1);
   return 1;
 }
 
+int mu_traceback(lua_State *L) {
+  mu_sched *s = mu_sched_of(L);
+  lua_settop(L, 1);
+  if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
+  luaL_checkstack(L, 10, NULL);
+  const void *call = key_of_call(L, s->current);
+  return is_of_host(L, s, call) ? 1 : add_and_note(L, s, call, is_raised_again(L, 1));
+}
+
 void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co) {
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 10, NULL);
   bool pending = true;
-  if (s->current && push_record(L, s, -1)) {
+  if (s->current && push_record(L, s, -1, is_raised_again(co, 0))) {
     bool same = is_in(L, co);
     if (same) pending = is_pending(L);
     if (same) to_text(L);
@@ -131,10 +224,29 @@ void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co) {
   if (pending) add_frames(L, co, 0);
 }
 
+void mu_trace_push_none(lua_State *L) { push_beginning(L); }
+
 int mu_raise_traced(lua_State *L, mu_sched *s) {
   if (s->current && !mu_is_error(L, -2, "cancelled")) keep(L, s, L, true);
   else lua_pop(L, 1);
   return mu_raise_again(L);
+}
+
+static void forget(mu_sched *s, const void *key) {
+  lua_pushnil(s->root);
+  lua_rawsetp(s->root, MU_ROOT_TRACES, key);
+}
+
+void mu_trace_forget_scope(mu_sched *s, const mu_task *t, const mu_scope *sc) {
+  if (t->run.flags & MU_TRACED) forget(s, sc);
+}
+
+void mu_trace_end_scope(lua_State *L, mu_sched *s, const mu_scope *sc, bool failed) {
+  if (!s->current || !(s->current->run.flags & MU_TRACED)) return;
+  luaL_checkstack(L, 10, NULL);
+  if (failed && push_record_at(L, s, sc, -1)) keep_record(L, s);
+  else if (failed) forget(s, s->current);
+  forget(s, sc);
 }
 
 /* ---- from task to task ---- */
@@ -144,7 +256,11 @@ int mu_raise_of_task(lua_State *L, mu_sched *s, int index) {
   luaL_checkstack(L, 8, NULL);
   mu_task_push_results(L, lua_touserdata(L, index), index);
   mu_task_push_traceback(L, index);
-  if (!lua_isstring(L, -1) || !s->current) return lua_pop(L, 1), mu_raise_again(L);
+  if (!lua_isstring(L, -1) || !s->current) {
+    lua_pop(L, 1);
+    if (s->current) forget(s, s->current);
+    return mu_raise_again(L);
+  }
   mu_task_push(L, s, s->current);
   mu_task_push_name(L, s, -1);
   lua_pushfstring(L, "%s\nawaited by %s:", lua_tostring(L, -3), lua_tostring(L, -1));
@@ -168,8 +284,8 @@ void mu_trace_add_task(lua_State *L, mu_sched *s, int index) {
 }
 
 void mu_trace_forget(mu_sched *s, mu_task *t) {
-  lua_pushnil(s->root);
-  lua_rawsetp(s->root, MU_ROOT_TRACES, t);
+  forget(s, t);
+  forget(s, &t->run.flags);
   t->run.flags &= (uint16_t)~MU_TRACED;
 }
 
@@ -216,7 +332,7 @@ static bool is_record_of(lua_State *L) {
 void mu_pack_error(lua_State *L, mu_sched *s, mu_task *t) {
   if (own_cancel_error(L, t)) return;
   mu_push_root(s, L, MU_ROOT_TRACES);
-  lua_rawgetp(L, -1, t);
+  lua_rawgetp(L, -1, &t->run.flags);
   lua_remove(L, -2);
   lua_insert(L, -2);      /* kept, error */
   if (!is_record_of(L)) { /* no handler ran: out of memory, or someone else's cancellation */
