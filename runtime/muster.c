@@ -325,6 +325,8 @@ bool muster_task_cancel(muster_task *t, const char *reason) {
   return did;
 }
 
+int muster_traceback(lua_State *L) { return mu_traceback(L); }
+
 /* light userdata hold, name -> */
 static int name_it(lua_State *L) {
   muster_task *t = lua_touserdata(L, 1);

@@ -67,28 +67,17 @@ void mu_handle_signals(muster *m) {
 
 /* ---- chunks as tasks ---- */
 
-/* Its address names, in the registry, what there is to say about the chunk that failed. */
-static const char message_key;
+/* Its address names, in the registry, what the error object that ended the chunk says of itself; or nil. */
+static const char described_key;
 
-static void push_trace(lua_State *L, const char *message) {
-  static const char bottom[] = "\n\t[C]: in ?"; /* the runtime's own frame, below ours */
-  luaL_traceback(L, L, message, 1);
-  size_t n, cut = sizeof bottom - 1;
-  const char *text = lua_tolstring(L, -1, &n);
-  if (n > cut && strcmp(text + n - cut, bottom) == 0) lua_pushlstring(L, text, n - cut);
-}
-
-/* A message handler, error -> error: keeps the message, as the standard interpreter words it, while the frames that
-** failed are still there. */
-static int keep_message(lua_State *L) {
-  lua_pushvalue(L, 1);
-  const char *text = lua_tostring(L, -1);
-  if (text) push_trace(L, text);
-  else if (!luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING)
-    push_trace(L, lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1)));
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &message_key);
+/* A message handler, error -> error: asks an object for its text while the frames that failed are still there, as the
+** standard interpreter does. */
+static int describe(lua_State *L) {
+  if (lua_isstring(L, 1) || !luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING)
+    lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &described_key);
   lua_settop(L, 1);
-  return 1;
+  return muster_traceback(L);
 }
 
 /* Stack: handler, results or error. */
@@ -102,7 +91,7 @@ static int guarded(lua_State *L) {
   int n = (int)lua_tointeger(L, 3);
   luaL_checkstack(L, n + LUA_MINSTACK, "too many arguments to script");
   lua_pop(L, 1);
-  lua_pushcfunction(L, keep_message);
+  lua_pushcfunction(L, describe);
   lua_insert(L, 1); /* handler, function, list */
   for (int i = 1; i <= n; i++) lua_rawgeti(L, 3, i);
   lua_remove(L, 3);
@@ -120,13 +109,18 @@ static muster_task *spawn_guarded(lua_State *L, int nargs) {
   return muster_spawn(L, 3);
 }
 
-/* Pushes what to say of a chunk that failed. */
+/* Pushes what to say of a chunk that failed: what the error is, and where it comes from. */
 static void push_message(lua_State *L, muster_task *t) {
+  int top = lua_gettop(L);
   muster_task_error(t, L); /* error, traceback; who asks answers for it */
-  bool kept = lua_rawgetp(L, LUA_REGISTRYINDEX, &message_key) == LUA_TSTRING;
-  if (!kept) luaL_tolstring(L, -3, NULL); /* no handler ran: out of memory, or cancelled before it began */
-  lua_replace(L, kept ? -3 : -4);
-  lua_pop(L, kept ? 1 : 2);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &described_key);
+  const char *what = lua_tostring(L, -3), *trace = lua_tostring(L, -2);
+  if (!what) what = lua_tostring(L, -1);
+  if (!what) what = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, -3));
+  if (trace && !strchr(trace, '\n')) trace = NULL; /* no frame is the script's */
+  lua_pushfstring(L, "%s%s%s", what, trace ? "\n" : "", trace ? trace : "");
+  lua_insert(L, top + 1);
+  lua_settop(L, top + 1);
 }
 
 static int outcome(lua_State *L, muster_task *t, int rc) {
@@ -156,7 +150,7 @@ static int run_to_end(muster *m, muster_task *t) {
 int mu_run_function(muster *m, int nargs) {
   lua_State *L = muster_state(m);
   lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &message_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &described_key);
   muster_task *t = spawn_guarded(L, nargs);
   if (!t) return lua_pushliteral(L, "not enough memory"), MU_FAILED;
   muster_task_set_name(t, "main");

@@ -17,7 +17,7 @@ describe("an error in a chunk", function()
 
   local function message(code) return (select(2, run { "-e", code })) end
 
-  it("is reported with the traceback of the standard interpreter", function()
+  it("is reported with the traceback of the standard interpreter, but for the frame below ours", function()
     local script = program.file "local function f()\n  error 'broken'\nend\nlocal function g() f() end\ng()"
     local output, errors, code = run { script }
     assert.equal("", output)
@@ -28,7 +28,6 @@ stack traceback:
 	@:2: in upvalue 'f'
 	@:4: in local 'g'
 	@:5: in main chunk
-	[C]: in ?
 ]]):gsub("@", script), errors)
     assert.equal(1, code)
   end)
@@ -37,13 +36,13 @@ stack traceback:
     assert.match("^muster: %(error object is a table value%)\nstack traceback:\n", message "error {}")
     assert.match("^muster: %(error object is a nil value%)\nstack traceback:\n", message "error()")
     assert.match("^muster: 42\nstack traceback:\n", message "error(42)")
-    assert.equal("muster: as text\n", message "error(setmetatable({}, {__tostring = function() return 'as text' end}))")
+    assert.match("^muster: as text\nstack traceback:\n", message "error(setmetatable({}, {__tostring = function() return 'as text' end}))")
     assert.match("^muster: %(error object is a table value%)\nstack traceback:\n",
       message "error(setmetatable({}, {__tostring = function() return 42 end}))")
   end)
 
   it("is described while the frames that failed are there", function()
-    assert.equal("muster: 2\n", message [[
+    assert.match("^muster: 2\nstack traceback:\n", message [[
       local where = setmetatable({}, {__tostring = function() return tostring(debug.getinfo(4).currentline) end})
       error(where)]])
   end)

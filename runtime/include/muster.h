@@ -122,6 +122,11 @@ MUSTER_API int muster_task_results(muster_task *t, lua_State *L);
 ** Returns 0, nothing pushed, for a task in another state. */
 MUSTER_API int muster_task_error(muster_task *t, lua_State *L);
 
+/* A message handler, for a host that calls functions of the script by lua_pcall(k) inside a task: error -> error. It keeps
+** where the error comes from, through coroutines and tasks; if the C function that the task calls first raises the error
+** again, by lua_error, that is the task's traceback. */
+MUSTER_API int muster_traceback(lua_State *L);
+
 /* Names the task (a copy is kept), for reports and tracebacks. Ignored when memory runs out. */
 MUSTER_API void muster_task_set_name(muster_task *t, const char *name);
 
