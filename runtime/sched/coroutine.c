@@ -5,6 +5,7 @@
 ** resumed, each of these calls resumes its coroutine again, down to the await, and so goes on waiting for the
 ** coroutine's own next yield.
 ** While such a call runs its frame holds, from index 1: the coroutine, and a mark that tells how it was called. */
+#include "sched/frames.h"
 #include "sched/inside.h"
 
 static const char resume_mark, wrap_mark;
@@ -78,9 +79,10 @@ static void abandon_scopes(mu_sched *s, lua_State *co) {
   if (s->current) mu_scopes_abandon_in(s, s->current, co);
 }
 
-/* Adds to a message on top where the function was called, as the standard wrap does. */
-static void add_where(lua_State *L) {
-  if (lua_type(L, -1) != LUA_TSTRING) return;
+/* Adds to a message on top where the function was called, as the standard wrap does; unless the library called it. */
+static void add_where(lua_State *L, const mu_sched *s) {
+  lua_Debug ar;
+  if (lua_type(L, -1) != LUA_TSTRING || !lua_getstack(L, 1, &ar) || mu_frame_is_own(L, s, &ar)) return;
   luaL_where(L, 1);
   lua_insert(L, -2);
   lua_concat(L, 2);
@@ -92,7 +94,7 @@ static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
     lua_pushnil(L);
     lua_replace(L, FRAME_MARK); /* it waits for nobody */
   }
-  if (!died(co)) return add_where(L), lua_error(L);
+  if (!died(co)) return add_where(L, s), lua_error(L);
   mu_trace_push(L, s, co);
   lua_replace(L, FRAME_CO); /* the traceback */
   int status = mu_kill_coroutine(co, L);
@@ -102,7 +104,7 @@ static int raise_from(lua_State *L, mu_sched *s, lua_State *co) {
     lua_replace(L, FRAME_CO);
   }
   abandon_scopes(s, co);
-  if (status != LUA_ERRMEM) add_where(L);
+  if (status != LUA_ERRMEM) add_where(L, s);
   lua_pushvalue(L, FRAME_CO);
   return mu_raise_traced(L, s);
 }
