@@ -158,8 +158,7 @@ static int end_by_error(lua_State *L, mu_join *j, bool cancelled) {
     if (mu_task_state(t) == MU_FAILED && lua_isnil(L, 4)) lua_replace(L, 4);
   }
   if (!cancelled || lua_isnil(L, 4)) return 0;
-  mu_task_push_results(L, lua_touserdata(L, 4), 4);
-  return lua_error(L);
+  return mu_raise_of_task(L, mu_self(L), 4);
 }
 
 /* Stack: join, error or nil. */
