@@ -104,8 +104,10 @@ static void call_starter(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, resume, 2);
   lua_call(L, 1, 1);
-  luaL_argexpected(L, lua_isnil(L, 2) || lua_isfunction(L, 2), 1,
-                   "function that returns a cancel function or nothing");
+  if (!lua_isnil(L, 2) && !lua_isfunction(L, 2))
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "it returned a %s, expected a cancel function or nothing", luaL_typename(L, 2)));
   lua_setiuservalue(L, 1, CANCEL);
 }
 
