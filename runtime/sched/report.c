@@ -1,6 +1,7 @@
 /* report.c: names, and reports of what nobody looked at: failed tasks, and tasks that were never started. The latter are
 ** counted in the record of the async function that made them, which costs nothing for each task. */
 #include "sched/inside.h"
+#include "sched/site.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,10 +67,11 @@ void mu_report_failed(lua_State *L, mu_sched *s, mu_task *t, int task) {
   mu_task_push_name(L, s, task);
   mu_task_push_traceback(L, task);
   const char *trace = lua_tostring(L, -1);
-  lua_pushfstring(L, "muster: unhandled error in %s: %s%s%s\n", lua_tostring(L, -2), lua_tostring(L, -3),
-                  trace ? "\n" : "", trace ? trace : "");
+  mu_site_push_line(L, s, t->site);
+  lua_pushfstring(L, "muster: unhandled error in %s: %s%s%s%s\n", lua_tostring(L, -3), lua_tostring(L, -4),
+                  trace ? "\n" : "", trace ? trace : "", lua_tostring(L, -1));
   say(s, L);
-  lua_pop(L, 3);
+  lua_pop(L, 4);
 }
 
 static void report_unseen(mu_sched *s, lua_State *L) {

@@ -11,6 +11,7 @@
 ** collected unobserved; mu_sched_report does so at the end of the program. */
 #include "sched/frames.h"
 #include "sched/inside.h"
+#include "sched/site.h"
 
 #include <string.h>
 
@@ -263,9 +264,10 @@ int mu_raise_of_task(lua_State *L, mu_sched *s, int index) {
   }
   mu_task_push(L, s, s->current);
   mu_task_push_name(L, s, -1);
-  lua_pushfstring(L, "%s\nawaited by %s:", lua_tostring(L, -3), lua_tostring(L, -1));
-  lua_replace(L, -4);
-  lua_pop(L, 2);
+  mu_site_push_line(L, s, ((mu_task *)lua_touserdata(L, index))->site);
+  lua_pushfstring(L, "%s%s\nawaited by %s:", lua_tostring(L, -4), lua_tostring(L, -1), lua_tostring(L, -2));
+  lua_replace(L, -5);
+  lua_pop(L, 3);
   return mu_raise_traced(L, s);
 }
 
@@ -277,10 +279,11 @@ void mu_trace_add_task(lua_State *L, mu_sched *s, int index) {
   mu_error_text(L);
   mu_task_push_traceback(L, index);
   const char *frames = lua_isstring(L, -1) ? strchr(lua_tostring(L, -1), '\n') : NULL;
-  lua_pushfstring(L, "%s\nerror in %s: %s%s", lua_tostring(L, -4), lua_tostring(L, -3), lua_tostring(L, -2),
-                  frames ? frames : "");
-  lua_replace(L, -5);
-  lua_pop(L, 3);
+  mu_site_push_line(L, s, ((mu_task *)lua_touserdata(L, index))->site);
+  lua_pushfstring(L, "%s\nerror in %s: %s%s%s", lua_tostring(L, -5), lua_tostring(L, -4), lua_tostring(L, -3),
+                  frames ? frames : "", lua_tostring(L, -1));
+  lua_replace(L, -6);
+  lua_pop(L, 4);
 }
 
 void mu_trace_forget(mu_sched *s, mu_task *t) {
