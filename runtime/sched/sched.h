@@ -385,7 +385,7 @@ struct mu_sched {
   mu_task *beginning;    /* fails if memory runs out meanwhile */
   const void *starting;  /* the join that is starting tasks, whose table is at index starting_at of from */
   int starting_at;
-  bool any_held;  /* has any coroutine of a task been seen by the script? */
+  bool any_held; /* has any coroutine of a task been seen by the script? */
   bool closed;
 
   mu_spare *spare; /* finished coroutines */
