@@ -4,6 +4,7 @@
 #   make demo         the pipelines of scripts/pipelines, on real input
 #   make test         every spec, through build/muster (SPEC="files", FILTER=pattern)
 #   make asan         the same under the address, leak and undefined-behaviour sanitizers
+#   make valgrind     what switches coroutines and C stacks, under valgrind
 #   make bench        the numbers, beside their limits
 #   make lint         luacheck, clang-format, warnings, the floors
 #   make format       let clang-format have its way
@@ -58,7 +59,7 @@ PROGRAM  = $(CC) $(COMMON) -Iruntime/include $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -M
 SAN     := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined \
            $(if $(findstring clang,$(CC)),,-static-libubsan)
 
-.PHONY: all demo run-demo test check asan bench lint format install clean help FORCE
+.PHONY: all demo run-demo test check asan valgrind bench lint format install clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/muster $(BUILD)/libmuster.a
@@ -118,13 +119,20 @@ $(BUILD)/spec/sched_alone: $(SCHED_OBJ) $(LOW_OBJ)
 	@mkdir -p $(@D); echo "  link    $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LUA_LIBS) -o $@
 
-# SPEC and FILTER, when given, are in the environment already.
+# SPEC, FILTER and UNDER, when given, are in the environment already.
 check: all $(PROGRAMS)
 	@BUILD=$(BUILD) PROGRAMS="$(PROGRAMS)" scripts/tools/test.sh
 
 asan:
 	@scripts/tools/setup.sh
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='$(SAN)' CPPFLAGS='$(CPPFLAGS) -DMU_LIBC_ALLOC' check
+
+SWITCHING := $(wildcard spec/coroutine*_spec.lua spec/generator_spec.lua spec/pin_spec.lua \
+               spec/pin_contexts_spec.lua spec/pin_memory_spec.lua spec/embed/pinned*.c)
+
+valgrind:
+	@scripts/tools/setup.sh --dev
+	@$(MAKE) --no-print-directory UNDER='valgrind -q --error-exitcode=9' SPEC='$(or $(SPEC),$(SWITCHING))' check
 
 bench: all $(BENCHES)
 	@$(BUILD)/muster scripts/bench/core.lua

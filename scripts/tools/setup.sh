@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
-#   setup.sh --dev    also what `make lint` wants: luacheck, clang, clang-format
+#   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
 
@@ -41,6 +41,8 @@ check_all() {
   command_from luacheck lua-check
   command_from clang clang
   command_from clang-format clang-format
+  command_from valgrind valgrind
+  file_from /usr/include/valgrind/valgrind.h valgrind # which a build with it is told by of each C stack
 }
 
 as_root='' # what goes before a command that only root may run; without a terminal, nobody can type a password

@@ -4,9 +4,10 @@
 #   PROGRAMS="..."     the C programs (the Makefile knows them); each exits 0, a pass, or not
 #   SPEC="files"       only these (spec/x_spec.lua, spec/embed/x.c); FILTER=pattern: only tests so named
 #   LIMIT=300          seconds that one file may take
+#   UNDER="valgrind …" what to run them under; not the children of a spec
 # Each spec file has a process of its own, so that a crash costs one file, and a leak has an address.
 set -u
-: "${BUILD:=build}" "${PROGRAMS:=}" "${SPEC:=}" "${FILTER:=}" "${LIMIT:=300}"
+: "${BUILD:=build}" "${PROGRAMS:=}" "${SPEC:=}" "${FILTER:=}" "${LIMIT:=300}" "${UNDER:=}"
 
 top=$(pwd)
 work=$BUILD/test
@@ -20,7 +21,8 @@ mkdir -p "$work"
 
 passed=0 failed=0 pending=0
 
-limited() { timeout --foreground -k 10 "$LIMIT" "$@" </dev/null; }
+# shellcheck disable=SC2086 # $UNDER is a list of words
+limited() { timeout --foreground -k 10 "$LIMIT" $UNDER "$@" </dev/null; }
 
 reason() { # exit status
   case $1 in
