@@ -112,6 +112,7 @@ static int all_ended(lua_State *L, int status, lua_KContext ctx);
 static int wait_for_all(lua_State *L, mu_sched *s, mu_task *t, mu_join *j) {
   bool cancel = !lua_isnil(L, 2) || t->run.flags & MU_RAISE || t != j->scope.deadline.op.task;
   if (cancel) mu_join_cancel(s, j);
+  if (cancel && mu_join_waits_for(j, t)) mu_scope_close(s, &j->scope); /* the next raises */
   return cancel ? mu_join_drain(L, s, t, j, all_ended) : mu_join_wait(L, s, t, j, all_ended);
 }
 

@@ -443,11 +443,14 @@ int mu_join_wait(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunctio
 
 enum { CIRCLE_STEPS = 100 };
 
-/* A task of the join may be what closes it, by closing the coroutine that waits for it. */
-int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
+bool mu_join_waits_for(const mu_join *j, const mu_task *t) {
   int steps = CIRCLE_STEPS;
+  return joins_task(j, t, &steps);
+}
+
+int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k) {
   if (j->ended == j->total) return k(L, LUA_OK, 0);
-  if (joins_task(j, t, &steps)) return luaL_error(L, "a task cannot wait for its own end");
+  if (mu_join_waits_for(j, t)) return luaL_error(L, "a task cannot wait for its own end");
   wait_on(L, s, t, j, &j->waiters, &drain_class);
   return mu_park(L, s, 0, k);
 }

@@ -68,6 +68,9 @@ int mu_join_watch(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFuncti
 /* The same for clean-up: t cannot be cancelled meanwhile. Does not wait for more to be added. */
 int mu_join_drain(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, lua_KFunction k);
 
+/* Does the end of one of its tasks take that of t? Such a one may close what waits for the join. Then mu_join_drain raises. */
+bool mu_join_waits_for(const mu_join *j, const mu_task *t);
+
 /* Waits until an index is queued or all have ended; at most until the timer (seconds >= 0). The operand of return. */
 int mu_join_await_next(lua_State *L, mu_sched *s, mu_task *t, mu_join *j, double seconds, lua_KFunction k);
 
