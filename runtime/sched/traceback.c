@@ -3,7 +3,8 @@
 ** A record is about an error that was raised: the error, the text so far, the coroutine that the error is in, and whether
 ** the frames of that one are still to be added. A message handler adds them; where there is none, resume does when it
 ** finds the coroutine dead. Who awaits a failed task goes on with the text of that task.
-** That of an object is found by the object, which may be raised again at any time. Equal texts may be of different
+** That of an object is found by the object, which may be raised again at any time; then what there was the first time
+** comes before what there is now. Equal texts may be of different
 ** errors, so that of a text lies under the running task, and is good only for a raise by the runtime just now.
 ** A handler also notes its record under the call that it belongs to: the task's function, or that of a scope. What is
 ** raised and caught while variables are closed, before the call ends, does not touch it.
@@ -15,7 +16,7 @@
 
 #include <string.h>
 
-enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL, TRACE_COROUTINE, TRACE_PENDING };
+enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL, TRACE_COROUTINE, TRACE_PENDING, TRACE_FIRST };
 
 /* ---- raising again ---- */
 
@@ -158,13 +159,38 @@ static bool is_pending(lua_State *L) {
 
 static void push_beginning(lua_State *L) { lua_pushliteral(L, "stack traceback:"); }
 
-/* Record -> its text. */
-static void to_text(lua_State *L) {
-  lua_rawgeti(L, -1, END_TRACEBACK);
+/* Replaces the record on top by one of its fields. */
+static void to_field(lua_State *L, int field) {
+  lua_rawgeti(L, -1, field);
   lua_remove(L, -2);
-  if (lua_type(L, -1) == LUA_TSTRING) return;
-  lua_pop(L, 1);
-  push_beginning(L);
+}
+
+/* Record of an object that was caught -> its text up to there, and the text to go on from. */
+static void to_first_text(lua_State *L) {
+  lua_rawgeti(L, -1, TRACE_FIRST);
+  if (lua_isnil(L, -1)) lua_rawgeti(L, -2, END_TRACEBACK), lua_remove(L, -2);
+  lua_remove(L, -2);
+  lua_pushfstring(L, "%s\nraised again:", lua_tostring(L, -1));
+}
+
+/* Pushes the text that an object was caught with and raised again in co, or nil; and the text so far of the error at
+** index. Are the frames of co to be added? */
+static bool push_text(lua_State *L, mu_sched *s, const lua_State *co, int index, bool again) {
+  if (!s->current || !push_record(L, s, index, again)) {
+    lua_pushnil(L);
+    push_beginning(L);
+    return true;
+  }
+  bool same = is_in(L, co), pending = is_pending(L);
+  if (same && !pending && !again) {
+    to_first_text(L);
+    return true;
+  }
+  if (same) to_field(L, END_TRACEBACK);
+  else lua_pop(L, 1), push_beginning(L);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return !same || pending;
 }
 
 /* Text -> text with the frames of co from its level on. */
@@ -181,21 +207,15 @@ static bool is_of_host(lua_State *L, mu_sched *s, const void *call) {
   return true;
 }
 
-/* Stack: error, ... The error now in L, with its frames, is that of the call. */
-static int add_and_note(lua_State *L, mu_sched *s, const void *call, bool again) {
-  bool passes = false;
-  if (push_record(L, s, 1, again)) {
-    passes = is_in(L, L) && !is_pending(L);
-    if (!passes) to_text(L);
-  } else {
-    push_beginning(L);
-  }
+/* Stack: error. Keeps it, which is in L now with its frames, also as that of the call. */
+static int keep_of_call(lua_State *L, mu_sched *s, const void *call, bool again) {
+  bool add = push_text(L, s, L, 1, again);
+  if (add) add_frames(L, L, 1 + again);
   lua_pushvalue(L, 1);
-  lua_insert(L, -2);
-  if (!passes) {
-    add_frames(L, L, 1 + again);
-    push_new_record(L, L, false);
-  }
+  lua_insert(L, -2); /* error, first text, error, text */
+  push_new_record(L, L, false);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, TRACE_FIRST);
   if (call) lua_pushvalue(L, -1), set_record(L, s, call);
   keep_record(L, s);
   lua_settop(L, 1);
@@ -208,21 +228,14 @@ int mu_traceback(lua_State *L) {
   if (!s || !s->current || mu_is_error(L, 1, "cancelled")) return 1;
   luaL_checkstack(L, 10, NULL);
   const void *call = key_of_call(L, s->current);
-  return is_of_host(L, s, call) ? 1 : add_and_note(L, s, call, is_raised_again(L, 1));
+  return is_of_host(L, s, call) ? 1 : keep_of_call(L, s, call, is_raised_again(L, 1));
 }
 
 void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co) {
   luaL_checkstack(L, 10, NULL);
-  bool pending = true;
-  if (s->current && push_record(L, s, -1, is_raised_again(co, 0))) {
-    bool same = is_in(L, co);
-    if (same) pending = is_pending(L);
-    if (same) to_text(L);
-    else lua_pop(L, 1), push_beginning(L);
-  } else {
-    push_beginning(L);
-  }
-  if (pending) add_frames(L, co, 0);
+  bool add = push_text(L, s, co, -1, is_raised_again(co, 0));
+  lua_remove(L, -2);
+  if (add) add_frames(L, co, 0);
 }
 
 void mu_trace_push_none(lua_State *L) { push_beginning(L); }
