@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL, TRACE_COROUTINE, TRACE_PENDING, TRACE_FIRST };
+enum { END_ERROR = 1, END_TRACEBACK, END_SENTINEL, TRACE_COROUTINE, TRACE_TASK, TRACE_PENDING, TRACE_FIRST };
 
 /* ---- raising again ---- */
 
@@ -104,7 +104,7 @@ static void shorten(lua_State *L) {
 }
 
 /* Stack: ..., error, text -> ..., error, record. The error is in co, whose frames are pending or not. */
-static void push_new_record(lua_State *L, const lua_State *co, bool pending) {
+static void push_new_record(lua_State *L, const mu_sched *s, const lua_State *co, bool pending) {
   shorten(L);
   lua_createtable(L, TRACE_PENDING, 0);
   lua_pushvalue(L, -3);
@@ -113,6 +113,8 @@ static void push_new_record(lua_State *L, const lua_State *co, bool pending) {
   lua_rawseti(L, -2, END_TRACEBACK);
   lua_pushlightuserdata(L, (void *)co);
   lua_rawseti(L, -2, TRACE_COROUTINE);
+  lua_pushinteger(L, (lua_Integer)s->current->id);
+  lua_rawseti(L, -2, TRACE_TASK);
   lua_pushboolean(L, pending);
   lua_rawseti(L, -2, TRACE_PENDING);
 }
@@ -132,7 +134,7 @@ static void keep_record(lua_State *L, mu_sched *s) {
 
 /* Stack: ..., error, text -> ..., error. */
 static void keep(lua_State *L, mu_sched *s, const lua_State *co, bool pending) {
-  push_new_record(L, co, pending);
+  push_new_record(L, s, co, pending);
   keep_record(L, s);
 }
 
@@ -143,10 +145,12 @@ static const void *key_of_call(lua_State *L, const mu_task *t) {
   return L == t->u.co ? &t->run.flags : NULL;
 }
 
-static bool is_in(lua_State *L, const lua_State *co) {
+/* Is the record on top of an error in co? Coroutines of tasks are used again. */
+static bool is_in(lua_State *L, const mu_sched *s, const lua_State *co) {
   lua_rawgeti(L, -1, TRACE_COROUTINE);
-  bool is = lua_touserdata(L, -1) == co;
-  lua_pop(L, 1);
+  lua_rawgeti(L, -2, TRACE_TASK);
+  bool is = lua_touserdata(L, -2) == co && lua_tointeger(L, -1) == (lua_Integer)s->current->id;
+  lua_pop(L, 2);
   return is;
 }
 
@@ -181,7 +185,7 @@ static bool push_text(lua_State *L, mu_sched *s, const lua_State *co, int index,
     push_beginning(L);
     return true;
   }
-  bool same = is_in(L, co), pending = is_pending(L);
+  bool same = is_in(L, s, co), pending = is_pending(L);
   if (same && !pending && !again) {
     to_first_text(L);
     return true;
@@ -213,7 +217,7 @@ static int keep_of_call(lua_State *L, mu_sched *s, const void *call, bool again)
   if (add) add_frames(L, L, 1 + again);
   lua_pushvalue(L, 1);
   lua_insert(L, -2); /* error, first text, error, text */
-  push_new_record(L, L, false);
+  push_new_record(L, s, L, false);
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, TRACE_FIRST);
   if (call) lua_pushvalue(L, -1), set_record(L, s, call);
