@@ -36,7 +36,8 @@ stack traceback:
     assert.match("^muster: %(error object is a table value%)\nstack traceback:\n", message "error {}")
     assert.match("^muster: %(error object is a nil value%)\nstack traceback:\n", message "error()")
     assert.match("^muster: 42\nstack traceback:\n", message "error(42)")
-    assert.match("^muster: as text\nstack traceback:\n", message "error(setmetatable({}, {__tostring = function() return 'as text' end}))")
+    assert.match("^muster: as text\nstack traceback:\n",
+      message "error(setmetatable({}, {__tostring = function() return 'as text' end}))")
     assert.match("^muster: %(error object is a table value%)\nstack traceback:\n",
       message "error(setmetatable({}, {__tostring = function() return 42 end}))")
   end)

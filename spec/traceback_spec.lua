@@ -445,7 +445,7 @@ LINE: in function]=], (trace:gsub("\n%[C%]: in function 'pcall'", "")))
   it("does not reach what fails next, or after a finalizer that failed", function()
     local trace = trace_of(function()
       pcall(await, fails)
-      local x
+      local x = package.loaded["no such module"]
       return x.y
     end)
     assert.equal("LINE: in function", trace)
@@ -460,7 +460,8 @@ end)
 describe("the error of a traceback", function()
   it("may be any value, and stays the same", function()
     local object = setmetatable({}, { __tostring = function() return "an object" end })
-    for _, value in ipairs { object, {}, 42, 4.5, true, false, "text", "", print, coroutine.create(print), io.stdout } do
+    local co = coroutine.create(print)
+    for _, value in ipairs { object, {}, 42, 4.5, true, false, "text", "", print, co, io.stdout } do
       local trace, err = trace_of(function() await(function() error(value, 0) end) end)
       assert.equal(value, err)
       assert.equal("[C]: in function 'error'\nLINE: in function\nawaited by task N:\nLINE: in function", trace)
@@ -584,11 +585,13 @@ stack traceback:
   end)
 
   it("reports error objects with a traceback", function()
-    for value, text in pairs { ["{}"] = "%(error object is a table value%)", ["nil"] = "%(error object is a nil value%)",
-      ["setmetatable({}, {__tostring = function() return 'as text' end})"] = "as text" } do
+    for value, text in pairs {
+      ["{}"] = "%(error object is a table value%)", ["nil"] = "%(error object is a nil value%)",
+      ["setmetatable({}, {__tostring = function() return 'as text' end})"] = "as text",
+    } do
       local errors = said(("async.spawn(function() error(%s) end)"):format(value))
-      assert.matches("^muster: unhandled error in task 2: " .. text .. "\nstack traceback:\n\t%[C%]: in function 'error'\n",
-        errors)
+      local trace = "\nstack traceback:\n\t%[C%]: in function 'error'\n"
+      assert.matches("^muster: unhandled error in task 2: " .. text .. trace, errors)
     end
   end)
 

@@ -145,7 +145,7 @@ void mu_trace_push(lua_State *L, mu_sched *s, lua_State *co);
 void mu_trace_push_none(lua_State *L);
 
 /* A call in a scope has ended; if it failed, by the error on top of L, which the runtime may raise again now. */
-void mu_trace_end_scope(lua_State *L, mu_sched *s, const mu_scope *sc, bool failed);
+void mu_trace_end_scope(lua_State *L, mu_sched *s, const void *scope, bool failed);
 void mu_trace_forget_scope(mu_sched *s, const mu_task *t, const mu_scope *sc);
 
 /* Raises the error below the traceback so far, which is on top. */

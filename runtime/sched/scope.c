@@ -179,8 +179,8 @@ int mu_scope_call(lua_State *L, mu_sched *s, int nargs, double seconds, bool shi
 bool mu_scope_end(lua_State *L, mu_sched *s, mu_scope *sc, int status) {
   bool failed = status != LUA_OK && status != LUA_YIELD;
   bool mine = failed && mu_scope_owns(L, s, sc, -1);
-  mu_trace_end_scope(L, s, sc, failed);
   mu_scope_close(s, sc);
   mu_slab_put(s->slab, sc, sizeof *sc);
+  mu_trace_end_scope(L, s, sc, failed); /* to which it is only a key */
   return mine;
 }

@@ -259,12 +259,12 @@ void mu_trace_forget_scope(mu_sched *s, const mu_task *t, const mu_scope *sc) {
   if (t->run.flags & MU_TRACED) forget(s, sc);
 }
 
-void mu_trace_end_scope(lua_State *L, mu_sched *s, const mu_scope *sc, bool failed) {
+void mu_trace_end_scope(lua_State *L, mu_sched *s, const void *scope, bool failed) {
   if (!s->current || !(s->current->run.flags & MU_TRACED)) return;
   luaL_checkstack(L, 10, NULL);
-  if (failed && push_record_at(L, s, sc, -1)) keep_record(L, s);
+  if (failed && push_record_at(L, s, scope, -1)) keep_record(L, s);
   else if (failed) forget(s, s->current);
-  forget(s, sc);
+  forget(s, scope);
 }
 
 /* ---- from task to task ---- */
