@@ -223,6 +223,43 @@ static void names(void) {
   close_runtime(m);
 }
 
+static int guard_ended(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) - 1 : lua_error(L);
+}
+
+/* function -> its results. What a task calls. */
+static int guard(lua_State *L) {
+  lua_pushcfunction(L, muster_traceback);
+  lua_insert(L, 1);
+  return guard_ended(L, lua_pcallk(L, 0, LUA_MULTRET, 1, 0, guard_ended), 0);
+}
+
+static void guards(void) {
+  static const char code[] =
+      "local await = require('muster').await\n"
+      "local function away() error('boom', 0) end\n"
+      "local _ <close> = setmetatable({}, {__close = function() pcall(await, error, 'boom') end})\n"
+      "await(away)";
+  muster *m = open_runtime();
+  lua_State *L = muster_state(m);
+  lua_pushcfunction(L, guard);
+  CHECK(luaL_loadbuffer(L, code, sizeof code - 1, "=script") == LUA_OK);
+  muster_task *t = muster_spawn(L, 1);
+  run_to(m, t, MUSTER_FAILED);
+  CHECK(muster_task_error(t, L) == 2 && error_says(L, 1, "boom"));
+  const char *trace = lua_tostring(L, 2);
+  CHECK(strstr(trace, "script:2: in ") && strstr(trace, "\nawaited by ") &&
+        strstr(trace, "script:4: in main"));
+  muster_task_release(t);
+  lua_settop(L, 0);
+  lua_pushcfunction(L, muster_traceback); /* outside of tasks it changes nothing */
+  lua_pushliteral(L, "as it is");
+  CHECK(lua_pcall(L, 1, 1, 0) == LUA_OK && error_says(L, 1, "as it is"));
+  lua_settop(L, 0);
+  close_runtime(m);
+}
+
 /* Pushes the error and the traceback of a script that fails. */
 static void fail(muster *m, const char *code) {
   muster_task *t = spawn_script(m, code);
@@ -399,6 +436,7 @@ int main(void) {
       {"tasks: results", results},
       {"tasks: names", names},
       {"tasks: errors", errors},
+      {"tasks: a host's own message handler", guards},
       {"tasks: cancelled before it runs", cancels_ready},
       {"tasks: cancelled while it waits", cancels_waiting},
       {"tasks: cancelled while it runs", cancels_running},
