@@ -2,33 +2,19 @@
 
 local async = require "muster"
 local program = require "spec.support.program"
+local trace = require "spec.support.trace"
 
-local await = async.await
-local FILE = "spec/traceback_spec.lua"
+local await, trace_of = async.await, trace.trace_of
 
 local function fails(message) error(message or "boom", 0) end
 
 --- A value to be closed by fn.
 local function closing(fn) return setmetatable({}, { __close = fn }) end
 
---- The traceback of text, in short: lines of this file become LINE, tasks and addresses are without their number.
-local function short(text)
-  return (text:gsub(FILE:gsub("%p", "%%%0") .. ":%d+", "LINE"):gsub("task %d+", "task N")
-    :gsub("function <LINE>", "function"):gsub("^stack traceback:\n", ""):gsub("\t", ""))
-end
-
---- Runs fn as a task that must fail: its traceback in short, its error, the task.
-local function trace_of(fn, ...)
-  local task = async.spawn(fn, ...)
-  local ok, err = task:pawait()
-  assert.is_false(ok)
-  return short(task:traceback()), err, task
-end
-
---- Asserts about the traceback of a task that runs fn: its lines.
+--- Asserts about the traceback of a task that runs fn: its lines. Returns the error.
 local function assert_trace(lines, fn)
-  local trace, err = trace_of(fn)
-  assert.equal(table.concat(lines, "\n"), trace)
+  local text, err = trace_of(fn)
+  assert.equal(table.concat(lines, "\n"), text)
   return err
 end
 
@@ -72,11 +58,11 @@ describe("the traceback of a failed task", function()
   end)
 
   it("names the awaiters", function()
-    local trace = trace_of(function()
+    local text = trace_of(function()
       async.current().name = "the waiter"
       await(fails)
     end)
-    assert.matches("\nawaited by the waiter:\n", trace, 1, true)
+    assert.matches("\nawaited by the waiter:\n", text, 1, true)
   end)
 
   it("goes through everything that awaits for its caller", function()
@@ -94,11 +80,11 @@ describe("the traceback of a failed task", function()
     }
     for i, way in ipairs(ways) do
       local function run() return way(function() fails() end) end
-      local trace = trace_of(function()
+      local text = trace_of(function()
         local _ = run()
       end)
-      trace = trace:gsub("\nspawned at LINE", "")
-      assert.equal(AWAITED, trace:sub(1, #AWAITED), i)
+      text = text:gsub("\nspawned at LINE", "")
+      assert.equal(AWAITED, text:sub(1, #AWAITED), i)
     end
   end)
 
@@ -143,10 +129,10 @@ describe("the traceback of a failed task", function()
 
   it("has the arguments' mistakes at the line of the caller", function()
     for _, fn in ipairs { async.select, async.suspend, async.channel, async.sleep, async.map, async.first } do
-      local trace = trace_of(function()
+      local text = trace_of(function()
         local _ = fn(-1)
       end)
-      assert.equal("LINE: in function", trace)
+      assert.equal("LINE: in function", text)
     end
   end)
 
@@ -196,9 +182,10 @@ describe("the traceback of a failed task", function()
     end
     for _, waiter in ipairs(waiters) do
       waiter:pawait()
-      assert.equal(RAISED .. "\nspawned at LINE\nawaited by task N:\nLINE: in function", short(waiter:traceback()))
+      assert.equal(RAISED .. "\nspawned at LINE\nawaited by task N:\nLINE: in function",
+        trace.short(waiter:traceback()))
     end
-    assert.equal(RAISED, short(task:traceback()))
+    assert.equal(RAISED, trace.short(task:traceback()))
   end)
 
   it("survives that a failure wins over the cancellation of a loop", function()
@@ -236,7 +223,7 @@ describe("the traceback of a group", function()
   end)
 
   it("tells of three failures, and counts the others", function()
-    local trace, err = trace_of(function()
+    local text, err = trace_of(function()
       local group <close> = async.group()
       for i = 1, 5 do
         group:spawn(function()
@@ -245,13 +232,13 @@ describe("the traceback of a group", function()
         end)
       end
     end)
-    assert.equal(3, select(2, trace:gsub("\nerror in task N: boom", "")) + 1, trace)
+    assert.equal(3, select(2, text:gsub("\nerror in task N: boom", "")) + 1, text)
     assert.equal(5, #err.errors)
-    assert.matches("^error in task N: boom 1\n", trace)
+    assert.matches("^error in task N: boom 1\n", text)
   end)
 
   it("crosses the tasks of a pipeline", function()
-    local trace = trace_of(function()
+    local text = trace_of(function()
       local group <close> = async.group()
       local first, second = async.channel(1), async.channel(1)
       group:spawn(function() for i = 1, 9 do first:send(i) end end)
@@ -263,15 +250,15 @@ describe("the traceback of a group", function()
       end)
       for _ in second:iter() do end
     end)
-    assert.matches("^error in task N: boom\n" .. RAISED:gsub("%p", "%%%0") .. "\nawaited by task N:\n", trace)
+    assert.matches("^error in task N: boom\n" .. RAISED:gsub("%p", "%%%0") .. "\nawaited by task N:\n", text)
   end)
 
   it("quotes errors that cannot be quoted", function()
-    local trace = trace_of(function()
+    local text = trace_of(function()
       local group <close> = async.group()
       group:spawn(error, setmetatable({}, { __tostring = function() error "no" end }))
     end)
-    assert.matches("error in task N: (error object whose __tostring fails)", trace, 1, true)
+    assert.matches("error in task N: (error object whose __tostring fails)", text, 1, true)
   end)
 end)
 
@@ -313,7 +300,7 @@ describe("the traceback through coroutines", function()
   end)
 
   it("is not that of an equal error that the coroutine caught before", function()
-    local trace = trace_of(function()
+    local text = trace_of(function()
       local generator = coroutine.wrap(function()
         pcall(await, function() fails() end)
         local function second() error("boom", 0) end
@@ -321,11 +308,11 @@ describe("the traceback through coroutines", function()
       end)
       generator()
     end)
-    assert.equal("[C]: in function 'error'\nLINE: in local 'second'\nLINE: in function\nLINE: in function", trace)
+    assert.equal("[C]: in function 'error'\nLINE: in local 'second'\nLINE: in function\nLINE: in function", text)
   end)
 
   it("is that of the error with which the coroutine was closed", function()
-    local trace, err = trace_of(function()
+    local text, err = trace_of(function()
       local generator = coroutine.wrap(function()
         local _ <close> = closing(function() fails "in close" end)
         local function original() fails() end
@@ -334,225 +321,7 @@ describe("the traceback through coroutines", function()
       generator()
     end)
     assert.matches("in close$", err)
-    assert.equal("LINE: in function", trace)
-  end)
-end)
-
-describe("the traceback of an error that was caught", function()
-  it("does not come back with an equal text", function()
-    for _, catch in ipairs {
-      function(fn) pcall(await, fn) end,
-      function(fn) pcall(coroutine.wrap(fn)) end,
-      function(fn) pcall(async.timeout, 1, fn) end,
-      function(fn) pcall(fn) end,
-      function(fn) xpcall(fn, debug.traceback) end,
-      function(fn) async.spawn(fn):pawait() end,
-    } do
-      assert_trace({ RAISED }, function()
-        catch(function() fails() end)
-        fails()
-      end)
-    end
-  end)
-
-  it("goes on when an object is raised again", function()
-    local object = {}
-    local err = assert_trace({ "[C]: in function 'error'", "LINE: in function", "awaited by task N:",
-      "[C]: in function 'error'", "LINE: in function" }, function()
-      local _, err = pcall(await, function() error(object) end)
-      error(err)
-    end)
-    assert.equal(object, err)
-  end)
-
-  it("goes on although other errors were caught meanwhile", function()
-    local trace = trace_of(function()
-      local _, err = pcall(await, function() fails {} end)
-      pcall(await, function() fails {} end)
-      pcall(async.timeout, 1, fails)
-      pcall(coroutine.wrap(fails))
-      error(err)
-    end)
-    assert.equal(RAISED .. "\nawaited by task N:\n[C]: in function 'error'\nLINE: in function", trace)
-  end)
-
-  it("shows where the object was raised first, and where last", function()
-    local sentinel = {}
-    local trace = trace_of(function()
-      for _ = 1, 100 do
-        local function other() error(sentinel) end
-        pcall(async.timeout, 1, function() other() end)
-      end
-      local function last() error(sentinel) end
-      last()
-    end)
-    assert.equal([=[
-[C]: in function 'error'
-LINE: in upvalue 'other'
-LINE: in function
-LINE: in function
-raised again:
-[C]: in function 'error'
-LINE: in local 'last'
-LINE: in function]=], (trace:gsub("\n%[C%]: in function 'pcall'", "")))
-  end)
-
-  it("is not that of another task that raised the same object", function()
-    local sentinel = {}
-    await(function()
-      local function other() error(sentinel) end
-      pcall(await, function() other() end)
-    end)
-    assert_trace({ "[C]: in function 'error'\nLINE: in function" }, function() error(sentinel) end)
-  end)
-
-  it("does not disturb that of the error on its way", function()
-    for _, catch in ipairs {
-      function() pcall(await, function() fails "other" end) end,
-      function() pcall(await, function() fails() end) end,
-      function() pcall(coroutine.wrap(fails)) end,
-      function() pcall(async.timeout, 1, function() fails() end) end,
-      function() async.move_on_after(0, async.sleep, 1) end,
-      function() async.yield() end,
-    } do
-      assert_trace({ RAISED }, function()
-        local _ <close> = closing(catch)
-        fails()
-      end)
-      assert_trace({ RAISED .. "\nLINE: in function" }, function()
-        async.timeout(1, function()
-          local _ <close> = closing(catch)
-          fails()
-        end)
-      end)
-      assert_trace({ AWAITED }, function()
-        local _ <close> = closing(catch)
-        await(function() fails() end)
-      end)
-    end
-  end)
-
-  it("gives way to that of an error while variables are closed", function()
-    local trace, err = trace_of(function()
-      local function close() fails "in close" end
-      local _ <close> = closing(close)
-      fails()
-    end)
-    assert.equal("in close", err)
-    assert.matches("^%[C%]: in function 'error'\nLINE: in upvalue 'fails'\nLINE: in [^\n]*", trace)
-  end)
-
-  it("does not reach what fails next, or after a finalizer that failed", function()
-    local trace = trace_of(function()
-      pcall(await, fails)
-      local x = package.loaded["no such module"]
-      return x.y
-    end)
-    assert.equal("LINE: in function", trace)
-    assert_trace({ RAISED }, function()
-      setmetatable({}, { __gc = function() fails "in a finalizer" end })
-      collectgarbage()
-      fails()
-    end)
-  end)
-end)
-
-describe("the error of a traceback", function()
-  it("may be any value, and stays the same", function()
-    local object = setmetatable({}, { __tostring = function() return "an object" end })
-    local co = coroutine.create(print)
-    for _, value in ipairs { object, {}, 42, 4.5, true, false, "text", "", print, co, io.stdout } do
-      local trace, err = trace_of(function() await(function() error(value, 0) end) end)
-      assert.equal(value, err)
-      assert.equal("[C]: in function 'error'\nLINE: in function\nawaited by task N:\nLINE: in function", trace)
-    end
-    local trace, err = trace_of(function() await(function() error() end) end)
-    assert.is_nil(err)
-    assert.equal("[C]: in function 'error'\nLINE: in function\nawaited by task N:\nLINE: in function", trace)
-  end)
-
-  it("may be a long text", function()
-    local long = ("x"):rep(1e6)
-    local trace, err = trace_of(function()
-      local group <close> = async.group()
-      group:spawn(function() fails(long) end)
-    end)
-    assert.equal(long, err.errors[1])
-    assert.is_true(#trace < 2e4)
-  end)
-
-  it("may be an overflow", function()
-    local trace, err = trace_of(function()
-      local function down() return 1 + down() end
-      await(down)
-    end)
-    assert.matches("stack overflow", err)
-    assert.matches("\n%.%.%.%(skipping %d+ levels%)\n", trace)
-    assert.matches("\nawaited by task N:\nLINE: in function$", trace)
-  end)
-
-  it("is none of those that cancel", function()
-    local task = async.spawn(function()
-      local _, err = pcall(async.sleep, 1)
-      error(err)
-    end)
-    async.yield()
-    task:cancel "enough"
-    task:pawait()
-    assert.is_nil(task:traceback())
-  end)
-
-  it("is not held longer than it is needed", function()
-    local weak = setmetatable({}, { __mode = "v" })
-    local function catch()
-      weak[1] = {}
-      pcall(await, function() fails(weak[1]) end)
-      pcall(async.timeout, 1, function() fails(weak[1]) end)
-    end
-    catch()
-    pcall(async.timeout, 1, fails)
-    collectgarbage()
-    collectgarbage()
-    assert.is_nil(weak[1])
-  end)
-end)
-
-describe("tracebacks without end", function()
-  it("are cut in the middle", function()
-    local function chain(n)
-      if n == 0 then fails() end
-      await(chain, n - 1)
-    end
-    local trace = trace_of(chain, 2000)
-    assert.is_true(#trace < 16384)
-    assert.matches("^%[C%]: in function 'error'\n", trace)
-    assert.matches("\n%.%.%.\n", trace)
-    assert.matches("\nawaited by task N:\nLINE: in function$", trace)
-  end)
-
-  it("are not made by catching", function()
-    local sentinel = {}
-    local function round()
-      pcall(coroutine.wrap(function() error(sentinel) end))
-      pcall(coroutine.wrap(function() fails() end))
-      pcall(await, function() error(sentinel) end)
-      pcall(await, function() fails() end)
-      pcall(async.timeout, 1, function() error(sentinel) end)
-      local _, err = pcall(async.timeout, 1, function() fails {} end)
-      pcall(async.timeout, 1, function() error(err) end)
-    end
-    local trace = trace_of(function()
-      for _ = 1, 100 do round() end
-      collectgarbage()
-      collectgarbage()
-      local before = collectgarbage "count"
-      for _ = 1, 1000 do round() end
-      collectgarbage()
-      collectgarbage()
-      assert.is_true(collectgarbage "count" - before < 50)
-      error(sentinel)
-    end)
-    assert.is_true(#trace < 2000, #trace)
+    assert.equal("LINE: in function", text)
   end)
 end)
 
@@ -590,8 +359,8 @@ stack traceback:
       ["setmetatable({}, {__tostring = function() return 'as text' end})"] = "as text",
     } do
       local errors = said(("async.spawn(function() error(%s) end)"):format(value))
-      local trace = "\nstack traceback:\n\t%[C%]: in function 'error'\n"
-      assert.matches("^muster: unhandled error in task 2: " .. text .. trace, errors)
+      local frames = "\nstack traceback:\n\t%[C%]: in function 'error'\n"
+      assert.matches("^muster: unhandled error in task 2: " .. text .. frames, errors)
     end
   end)
 
