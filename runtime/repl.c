@@ -276,8 +276,7 @@ static bool open_session(session *s) {
   if (mu_run_function(s->m, 1) != MU_WELL) return false;
   s->index = lua_gettop(s->L);
   if (s->terminal) {
-    puts("muster " MUSTER_VERSION
-         ": await works at the prompt, and tasks run while you type; .help says what else");
+    puts("muster " MUSTER_VERSION ": await works here; .help says what else");
     lua_pushvalue(s->L, s->index);
     mu_terminal_serve(s->terminal, s->L);
   }

@@ -24,6 +24,7 @@ local function run(code, options)
   local said = program.file()
   local arguments = { "--slow", "20" }
   if options then arguments = options end
+  arguments.slow = true
   table.insert(arguments, program.file(prelude .. code))
   table.insert(arguments, said)
   local output, _, status = program.sh(program.command(arguments) .. " 2>" .. said)

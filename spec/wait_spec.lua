@@ -73,7 +73,7 @@ local function output_of(script)
   local file = assert(io.open(path, "w"))
   file:write("local async = require 'muster'\nrequire('muster.host').virtual(true)\n", script)
   file:close()
-  local pipe = io.popen(("%s %s 2>&1"):format(os.getenv "MUSTER" or "build/muster", path))
+  local pipe = io.popen(("%s --slow 0 %s 2>&1"):format(os.getenv "MUSTER" or "build/muster", path))
   local text = pipe:read "a"
   pipe:close()
   os.remove(path)

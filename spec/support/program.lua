@@ -58,11 +58,13 @@ function M.sh(command)
   return output, said(errors), code
 end
 
---- The command that runs the program. Fields of `arguments`: the list of them; `env`, assignments; `stdin`, a text.
+--- The command that runs the program. Fields of `arguments`: the list of them; `env`, assignments; `stdin`, a text;
+--- `slow`, true to be told of slow tasks, of which a busy machine makes many.
 ---@param arguments table
 ---@return string
 function M.command(arguments)
-  return ("env %s %s %s <%s"):format(arguments.env or "", M.quoted(M.path), words(arguments), M.file(arguments.stdin))
+  local program = M.quoted(M.path) .. (arguments.slow and "" or " --slow 0")
+  return ("env %s %s %s <%s"):format(arguments.env or "", program, words(arguments), M.file(arguments.stdin))
 end
 
 --- Runs the program to its end.
