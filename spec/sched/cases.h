@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-extern const spec_case base_cases[], clock_cases[], wait_cases[];
+extern const spec_case base_cases[], clock_cases[], stack_cases[], wait_cases[];
 
 /* Random numbers that repeat: xorshift64. */
 static inline uint64_t next_random(uint64_t *state) {
