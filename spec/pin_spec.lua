@@ -115,6 +115,29 @@ describe("pinned tasks", function()
     assert.is_true(host.stats().stacks < 10, host.stats().stacks .. " stacks")
   end))
 
+  it("are only those that must be: all others wait without a stack", virtual(function()
+    for _ = 1, 100 do sleep(60) end -- until few stacks are left of what was before
+    local places = {
+      function(fn) fn() end,
+      function(fn) coroutine.wrap(fn)() end,
+      function(fn) coroutine.wrap(function() coroutine.wrap(fn)() end)() end,
+    }
+    local blocker = spawn(coroutine.wrap(function() pin(coroutine.wrap(function() pin(sleep, 1000) end)) end))
+    for i = 1, 100 do
+      spawn(function()
+        sleep(i)
+        places[i % 3 + 1](function()
+          pin(async.yield)
+          sleep(500)
+        end)
+      end)
+    end
+    sleep(200)
+    assert.equal("waiting", blocker:status())
+    assert.is_true(host.stats().stacks <= 5, host.stats().stacks .. " stacks")
+    sleep(1000)
+  end))
+
   it("sort by a comparator that waits, a hundred tasks at once", virtual(function()
     local lists = range(100, function(k)
       return range(50, function(i) return (i * 7919 + k * 104729) % 1009 end)
