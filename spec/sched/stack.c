@@ -99,7 +99,7 @@ static void overrun(void *data) {
 
 static void guarded(void) {
   pid_t child = fork();
-  int status;
+  int status = 0;
   if (child == 0) {
     signal(SIGSEGV, SIG_DFL); /* no sanitizer has a say in it */
     signal(SIGBUS, SIG_DFL);
