@@ -172,11 +172,12 @@ int mu_coroutine_resume(lua_State *L, mu_sched *s, lua_State *co, bool wrap) {
 
 /* ---- closing one that awaits ---- */
 
+enum { MOST_NESTED = 200 }; /* coroutines: Lua's limit of C calls */
+
 /* Closes co and those inside it, innermost first. If not LUA_OK, the last error is on top of co. */
 static int kill(lua_State *L, mu_sched *s, mu_task *t, lua_State *co) {
   lua_State *inner = mu_inner(co);
   int before = LUA_OK;
-  luaL_checkstack(L, 1, NULL);
   if (inner) {
     lua_pushvalue(co, FRAME_CO); /* nothing else may hold it when co is gone */
     lua_xmove(co, L, 1);
@@ -215,6 +216,7 @@ static void list_all(mu_sched *s, lua_State *co, mu_task *t) {
 }
 
 int mu_coroutine_close(lua_State *L, mu_sched *s, lua_State *co) {
+  luaL_checkstack(L, MOST_NESTED, NULL);
   mu_op *hold;
   mu_task *t = mu_awaiting_task(s, co);
   for (lua_State *each = resumer(t, co); each; each = mu_inner(each)) reserve(L, s, each);

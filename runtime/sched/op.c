@@ -196,7 +196,7 @@ static bool hold_ends(mu_sched *s, mu_op *op) {
 }
 
 static const mu_opclass hold_class = {
-    .name = "its coroutine to be closed", .size = sizeof(mu_op), .firm = true, .cancel = hold_ends};
+    .name = "another close of it", .size = sizeof(mu_op), .firm = true, .cancel = hold_ends};
 
 static void check_not_firm(lua_State *L, const mu_task *t) {
   for (mu_op *op = t->ops; op; op = op->next)
