@@ -301,7 +301,7 @@ describe("A coroutine that is closed while it awaits", function()
     end
     check_refused()
     assert.equal("normal", status(middle))
-    raises("cannot close a coroutine that waits for its coroutine to be closed", coroutine.close, outer)
+    raises("cannot close a coroutine that waits for another close of it", coroutine.close, outer)
     assert.is_true(closer:await())
     again = status(outer)
     if task:status() == "ready" then check_refused() end
