@@ -125,6 +125,27 @@ describe("a program", function()
     assert.equal(300, select(2, out:gsub("closed\t", "")) // 2)
   end)
 
+  it("exits amid the close of a coroutine that closes what is around it", function()
+    assert_ends(8, "close\ttrue\n", [[
+      local outer, inner
+      async.spawn(function()
+        outer = coroutine.create(function()
+          inner = coroutine.create(function()
+            local _ <close> = setmetatable({}, {__close = function() print("close", coroutine.close(outer)) end})
+            local _ <close> = setmetatable({}, {__close = function() async.sleep(10) end})
+            async.sleep(100)
+          end)
+          coroutine.resume(inner)
+        end)
+        coroutine.resume(outer)
+      end)
+      async.yield()
+      async.spawn(function() coroutine.close(inner) end)
+      async.sleep(1)
+      os.exit(8, true)
+    ]])
+  end)
+
   it("exits from a __close that coroutine.close runs in a pinned task", function()
     assert_ends(7, "", [[
       local co = coroutine.create(function()

@@ -337,11 +337,12 @@ static void drop_fired(mu_sched *s, mu_task *t) {
   mu_ops_free(s, t);
 }
 
-/* Innermost first; at most as many as Lua lets nest. */
+/* Innermost first; at most as many as Lua lets nest. Variables that are closed must find none of them listed: the task
+** has let go of them. */
 static void kill_coroutines(mu_sched *s, lua_State *co) {
   lua_State *inner = mu_inner(co);
-  if (inner) kill_coroutines(s, inner);
   mu_await_ended(s, co);
+  if (inner) kill_coroutines(s, inner);
   mu_kill_coroutine(co, s->L);
 }
 
