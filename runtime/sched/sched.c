@@ -174,6 +174,17 @@ static void push_weak_table(lua_State *L, const char *mode) {
   lua_setmetatable(L, -2);
 }
 
+/* What lua_resume may say. It makes these texts where no error is caught: so they must be there. */
+static void push_refusals(lua_State *L) {
+  static const char *const texts[] = {"cannot resume dead coroutine", "cannot resume non-suspended coroutine",
+                                      "C stack overflow", "error in error handling"};
+  lua_newtable(L);
+  for (int i = 0; i < 4; i++) {
+    lua_pushstring(L, texts[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 /* light userdata s -> ; leaves the scheduler's thread anchored in the registry */
 static int set_up(lua_State *L) {
   mu_sched *s = lua_touserdata(L, 1);
@@ -190,6 +201,7 @@ static int set_up(lua_State *L) {
   push_weak_table(root, "k"); /* held coroutines */
   lua_newtable(root);         /* pinned tasks */
   lua_newtable(root);         /* coroutines that await */
+  push_refusals(root);
   lua_pushlightuserdata(L, s);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
   s->root = root;

@@ -356,7 +356,8 @@ enum { /* the stack of root */
        MU_ROOT_HELD,     /* coroutine -> true: of tasks, seen by the script; weak keys */
        MU_ROOT_PINNED,   /* light task -> light fiber whose C stack it keeps */
        MU_ROOT_AWAITING, /* light coroutine of the script's, in a task -> true while it awaits */
-       MU_ROOT_SIZE = MU_ROOT_AWAITING
+       MU_ROOT_TEXTS,    /* what keeps a few texts alive */
+       MU_ROOT_SIZE = MU_ROOT_TEXTS
 };
 
 struct mu_sched {

@@ -266,8 +266,84 @@ static bool try_pinned(long n, bool goes_on) {
       n, goes_on);
 }
 
+static bool try_coroutines(long n, bool goes_on) {
+  return try_working("local function closing(f) return setmetatable({}, {__close = f}) end\n"
+                     "local co, inner\n"
+                     "local event = async.event()\n"
+                     "local t = async.spawn(function()\n"
+                     "  co = coroutine.create(function()\n"
+                     "    inner = coroutine.create(function() local x <close> = closing(function() "
+                     "async.sleep(1) end) event:wait() end)\n"
+                     "    coroutine.resume(inner)\n"
+                     "  end)\n"
+                     "  coroutine.resume(co)\n"
+                     "  return 7\n"
+                     "end)\n"
+                     "async.sleep(1)\n"
+                     "if inner then local c = async.spawn(coroutine.close, inner) c:pawait() end\n"
+                     "if co and coroutine.status(co) ~= 'dead' then pcall(coroutine.close, co) end\n"
+                     "t:pawait()\n"
+                     "local g = coroutine.wrap(function() for i = 1, 3 do async.sleep(1) coroutine.yield(i) "
+                     "end error({}) end)\n"
+                     "for i = 1, 3 do assert(g() == i) end\n"
+                     "local ok, e = pcall(g)\n"
+                     "assert(not ok)\n"
+                     "local s = async.spawn(function() return coroutine.wrap(function() return "
+                     "async.suspend(function(r) return function() async.sleep(1) end end) end)() end)\n"
+                     "async.yield() s:cancel() s:pawait()",
+                     n, goes_on);
+}
+
+static bool try_errors(long n, bool goes_on) {
+  return try_working(
+      "local function fail() async.sleep(1) error({}) end\n"
+      "local function text() async.sleep(1) error('text') end\n"
+      "local t = async.spawn(function() async.await(fail) end)\n"
+      "t:pawait() t:traceback()\n"
+      "t = async.spawn(function() coroutine.wrap(function() async.await(text) end)() end)\n"
+      "t:pawait() t:traceback()\n"
+      "pcall(async.gather, {fail, text})\n"
+      "pcall(function() local g <close> = async.group() g:spawn(text) g:spawn(fail) end)\n"
+      "pcall(function() for v in async.stream({1,2}, fail) do end end)\n"
+      "pcall(async.timeout, 1, function() coroutine.wrap(function() async.sleep(5) end)() end)\n"
+      "local d = async.spawn(text) async.sleep(2) d = nil collectgarbage()",
+      n, goes_on);
+}
+
+static bool try_require(long n, bool goes_on) {
+  return try_working(
+      "package.preload.m = function() async.sleep(1) return {1} end\n"
+      "package.preload.bad = function() async.sleep(1) error('bad') end\n"
+      "local a, b = async.spawn(require, 'm'), async.spawn(require, 'm')\n"
+      "local c, d = async.spawn(pcall, require, 'bad'), async.spawn(pcall, require, 'bad')\n"
+      "async.yield() c:cancel()\n"
+      "assert(a:await() == b:await())\n"
+      "c:pawait() d:pawait()\n"
+      "package.loaded.m = nil package.preload.m = nil package.preload.bad = nil package.loaded.bad = nil",
+      n, goes_on);
+}
+
+static bool try_reports(long n, bool goes_on) {
+  return try_working(
+      "local lock, sem, ch = async.lock(), async.semaphore(2), async.channel()\n"
+      "local list = {}\n"
+      "local function add(f) local t = async.spawn(f) list[#list+1] = t end\n"
+      "local p <close> = lock:acquire()\n"
+      "add(function() lock:acquire() end) add(function() sem:acquire() sem:acquire() sem:acquire() end)\n"
+      "add(function() ch:recv() end) add(function() async.gather{function() async.sleep(9) end} end)\n"
+      "async.yield()\n"
+      "async.dump()\n"
+      "for _, t in ipairs(list) do t:traceback() t:cancel() end\n"
+      "for _, t in ipairs(list) do t:pawait() end",
+      n, goes_on);
+}
+
 static void natives(void) { every_n(try_natives); }
 static void pinned(void) { every_n(try_pinned); }
+static void coroutines(void) { every_n(try_coroutines); }
+static void errors(void) { every_n(try_errors); }
+static void modules(void) { every_n(try_require); }
+static void live_tasks(void) { every_n(try_reports); }
 static void loading(void) { every_n(try_loading); }
 static void tasks(void) { every_n(try_tasks); }
 static void synchronisation(void) { every_n(try_synchronisation); }
@@ -301,6 +377,10 @@ int main(void) {
       {"memory: synchronisation", synchronisation},
       {"memory: streams", streams},
       {"memory: tasks that wait inside C functions", pinned},
+      {"memory: coroutines that await, and are closed", coroutines},
+      {"memory: errors and their tracebacks", errors},
+      {"memory: modules that await", modules},
+      {"memory: reports of live tasks", live_tasks},
       {NULL, NULL},
   };
   return run_cases(cases);
