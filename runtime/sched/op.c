@@ -1,4 +1,5 @@
 /* op.c: how a task waits, wakes, and is interrupted. The only mechanism for it. */
+#include "sched/inspect.h"
 #include "sched/inside.h"
 
 #include <assert.h>
@@ -190,13 +191,36 @@ static void end_wait_now(mu_sched *s, mu_task *t) {
 
 /* ---- a coroutine that waits is closed ---- */
 
+typedef struct {
+  mu_op op;
+  const mu_task *closer; /* NULL: a callback outside of tasks */
+} hold_op;
+
 static bool hold_ends(mu_sched *s, mu_op *op) {
   (void)s, (void)op;
   return true;
 }
 
-static const mu_opclass hold_class = {
-    .name = "another close of it", .size = sizeof(mu_op), .firm = true, .cancel = hold_ends};
+static bool waits_for_closer(const mu_op *op, const mu_task *self, int *steps) {
+  const mu_task *closer = ((const hold_op *)op)->closer;
+  return closer && mu_waits_for(closer, self, steps);
+}
+
+static void describe_closer(lua_State *L, mu_sched *s, const mu_op *op) {
+  const mu_task *closer = ((const hold_op *)op)->closer;
+  (void)s;
+  if (!closer) return;
+  lua_pushinteger(L, (lua_Integer)closer->id);
+  lua_setfield(L, -2, "on");
+  mu_describe(L, "detail", "to close its coroutine");
+}
+
+static const mu_opclass hold_class = {.name = "another close of it",
+                                      .size = sizeof(hold_op),
+                                      .firm = true,
+                                      .cancel = hold_ends,
+                                      .waits_for = waits_for_closer,
+                                      .describe = describe_closer};
 
 static void check_not_firm(lua_State *L, const mu_task *t) {
   for (mu_op *op = t->ops; op; op = op->next)
@@ -224,7 +248,7 @@ int mu_task_hold(lua_State *L, mu_sched *s, mu_task *t, mu_op **hold) {
   int n = undo_wait(L, s, t);
   mu_unpark_quietly(s, t);
   s->ops++;
-  **hold = (mu_op){&hold_class, NULL, t, t->u.co, s->now};
+  *(hold_op *)*hold = (hold_op){{&hold_class, NULL, t, t->u.co, s->now}, s->current};
   t->ops = *hold;
   mu_list_remove(&t->run.link);
   mu_set_state(t, MU_WAITING);
