@@ -73,7 +73,7 @@ end
 --- The process of the program, once it shows its prompt.
 function Screen:pid()
   local shell = self:tmux "display-message -p '#{pane_pid}'":match "%d+"
-  return tonumber((sh("pgrep -P " .. shell):match "%d+"))
+  return tonumber((sh(("cat /proc/%s/task/%s/children"):format(shell, shell)):match "%d+"))
 end
 
 --- A directory for the files of one test, gone after it.
