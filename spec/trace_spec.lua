@@ -282,6 +282,25 @@ describe("a trace", function()
     end
   end)
 
+  it("ends the wait of a task when the coroutine that waits is closed", function()
+    local tracks = tracks_of(trace [[
+      local slow = setmetatable({}, {__close = function() async.sleep(1e-3) end})
+      for _, wait in ipairs {async.sleep, function() async.yield() end} do
+        local co
+        local task = async.spawn(function()
+          co = coroutine.create(function() local _ <close> = slow wait(100) end)
+          coroutine.resume(co)
+          async.sleep(1e-4)
+        end)
+        async.yield()
+        coroutine.close(co)
+        task:await()
+      end]])
+    assert.same({"sleep", "another close of it", "sleep"}, names_of_waits(tracks[2]))
+    assert.same({"another close of it", "sleep"}, names_of_waits(tracks[3]))
+    for _, track in pairs(tracks) do assert.is_nil(track.waiting) end
+  end)
+
   it("keeps its nesting through cancellations, timeouts, errors and groups", function()
     local events = trace [[
       local function work(i)

@@ -142,12 +142,12 @@ static void list_ops(const mu_op *op, char *to, size_t size) {
            which ? which : "", which ? "'" : "");
 }
 
-static void trace_wait(mu_observe *o, const mu_task *t) {
+static void trace_wait(mu_observe *o, const mu_task *t, double at) {
   char what[256] = "";
   int n = 0;
   for (const mu_op *op = t->ops; op && n <= MOST_NAMES; op = op->next) n++;
   if (n <= MOST_NAMES) list_ops(t->ops, what, sizeof what);
-  mu_trace_waits(o->trace, t->id, o->ended, n <= MOST_NAMES ? what : "one of several things");
+  mu_trace_waits(o->trace, t->id, at, n <= MOST_NAMES ? what : "one of several things");
 }
 
 static void suspended(void *data, mu_task *t) {
@@ -158,7 +158,17 @@ static void suspended(void *data, mu_task *t) {
   o->ended = now(o);
   o->alive = o->s->alive - over;
   mu_trace_ran(o->trace, t->id, o->began, o->ended);
-  if (t->ops && !over) trace_wait(o, t);
+  if (t->ops && !over) trace_wait(o, t, o->ended);
+}
+
+static void waits(void *data, mu_task *t) {
+  mu_observe *o = data;
+  if (o->trace) trace_wait(o, t, now(o));
+}
+
+static void waited(void *data, mu_task *t) {
+  mu_observe *o = data;
+  if (o->trace) mu_trace_waited(o->trace, t->id, now(o));
 }
 
 /* ---- turns ---- */
@@ -202,7 +212,7 @@ mu_observe *mu_observe_start(mu_sched *s, const char *trace, bool longest) {
     errno = error;
     return NULL;
   }
-  o->observer = (mu_observer){resumed, suspended, turned, named, o};
+  o->observer = (mu_observer){resumed, suspended, waits, waited, turned, named, o};
   s->observer = &o->observer;
   return o;
 }

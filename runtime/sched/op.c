@@ -245,6 +245,7 @@ int mu_task_hold(lua_State *L, mu_sched *s, mu_task *t, mu_op **hold) {
   luaL_checkstack(L, 5, NULL);
   *hold = mu_slab_get(s->slab, hold_class.size);
   if (!*hold) return luaL_error(L, "not enough memory");
+  if (s->observer && t->ops) s->observer->waited(s->observer->data, t);
   int n = undo_wait(L, s, t);
   mu_unpark_quietly(s, t);
   s->ops++;
@@ -252,11 +253,13 @@ int mu_task_hold(lua_State *L, mu_sched *s, mu_task *t, mu_op **hold) {
   t->ops = *hold;
   mu_list_remove(&t->run.link);
   mu_set_state(t, MU_WAITING);
+  if (s->observer) s->observer->waits(s->observer->data, t);
   return n;
 }
 
 void mu_task_unhold(mu_sched *s, mu_op *hold) {
   mu_task *t = hold->task;
+  if (s->observer) s->observer->waited(s->observer->data, t);
   mu_fire(s, hold);
   mu_unpark_quietly(s, t);
 }

@@ -319,6 +319,9 @@ typedef struct {
   void (*resumed)(void *data, mu_task *t); /* it is about to run; t->ops is what it waited for */
   void (*suspended)(void *data,
                     mu_task *t); /* it has run: MU_RUNNING if it ended, else t->ops tells what it waits for */
+  void (*waits)(void *data,
+                mu_task *t); /* parked, it waits for something else: t->ops. Another task may run */
+  void (*waited)(void *data, mu_task *t);  /* it does so no more, or not for what it parked for */
   void (*turned)(void *data, mu_sched *s); /* a turn begins: s->batch is what it will run */
   void (*named)(void *data, mu_task *t, const char *name, size_t length); /* may be NULL */
   void *data;
