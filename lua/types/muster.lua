@@ -305,7 +305,7 @@ function barrier:waiting() end
 ---@operator len: integer values in the buffer
 local channel = {}
 
----@param capacity? integer 0 (the default): a sender waits for its receiver; math.huge: a sender never waits
+---@param capacity? number 0 (the default): a sender waits for its receiver; math.huge: a sender never waits
 ---@return channel
 function async.channel(capacity) end
 
