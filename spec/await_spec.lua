@@ -349,6 +349,21 @@ describe("cancelling a task that awaits", function()
     end
   end))
 
+  it("through a circle with a loop over tasks, which a shield protects, ends the wait", virtual(function()
+    local loop
+    loop = async.spawn(function()
+      return async.shield(function()
+        local result
+        local function work() return async.move_on_after(1, await, loop) end
+        for task in async.as_completed {work} do result = task:await() end
+        return result
+      end)
+    end)
+    async.sleep(2)
+    assert.equal("done", loop:status())
+    assert.is_false(loop:await())
+  end))
+
   it("through a circle of three ends them all", virtual(function()
     local tasks = {}
     for i = 1, 3 do

@@ -422,6 +422,7 @@ static const mu_opclass next_class = {.name = "the next task to end",
                                       .size = sizeof(join_op),
                                       .cancel = mu_queued_cancel,
                                       .revoke = wake_next,
+                                      .waits_for = joins,
                                       .describe = describe};
 static const mu_opclass limit_class = {.name = "a time limit",
                                        .size = sizeof(mu_timer),
