@@ -9,6 +9,9 @@ uv.new_pipe(false):close()
 local first = uv.new_signal()
 first:start "sigwinch"
 first:close()
+local watcher = uv.new_fs_event()
+watcher:start("/", {}, function() end)
+watcher:close()
 
 --- How many descriptors are open.
 ---@return integer
