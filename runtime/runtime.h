@@ -66,6 +66,9 @@ int mu_close_libraries(lua_State *L);
 /* Pushes the module "muster.host": what the library needs of the host (clock, options). */
 int mu_open_host(lua_State *L);
 
+/* number -> a function that has the signal do again what it does now. Raises. */
+int mu_keep_signal(lua_State *L);
+
 /* For states of our own: what luaL_newstate sets up. */
 void mu_set_panic_and_warnings(lua_State *L);
 

@@ -240,7 +240,7 @@ function M.mkdir(path, opts)
   check_path("mkdir", path)
   opts = options.check("mkdir", opts, {parents = kinds.flag, mode = permissions})
   reader.checkpoint()
-  local mode, problem = opts.mode or 511, nil -- 0777
+  local mode, problem = opts.mode or 511 -- 0777
   if opts.parents then problem = tree.make(path, mode) else problem = select(2, call(nil, "mkdir", path, mode)) end
   if problem then return fail("mkdir", path, problem) end
   return true
