@@ -149,11 +149,11 @@ function M.iterate(...)
 end
 
 --- Calls handler(name) in a task of its own, each time the signal comes, until the result is closed.
----@param signal string|integer
+---@param which string|integer
 ---@param handler fun(name: string)
 ---@return muster.signal.receiver
-function M.on(signal, handler)
-  local numbers = check_all("on", signal)
+function M.on(which, handler)
+  local numbers = check_all("on", which)
   if type(handler) ~= "function" then error(("on: expected a function, got %s"):format(type(handler)), 2) end
   local receiver = open(numbers)
   core.spawn(function()
@@ -164,13 +164,13 @@ end
 
 --- Sends a signal to a process.
 ---@param pid integer
----@param signal string|integer
+---@param which string|integer
 ---@return true? ok
 ---@return muster.error? error of kind "not_found", "permission"
-function M.send(pid, signal)
+function M.send(pid, which)
   local id = type(pid) == "number" and math.tointeger(pid) -- luv gives floats
   if not id then error(("send: expected the number of a process, got %s"):format(tostring(pid)), 2) end
-  local number, name = names.check("send", signal)
+  local number, name = names.check("send", which)
   local ok, problem = uv.kill(id, number)
   if not ok then return failure.fail(("send %s to %d"):format(name, id), problem) end
   return true
