@@ -7,7 +7,9 @@ local function filled(...)
   return buffer
 end
 
-local function find(buffer, text) return buffer:find(buffers.search(text)) end
+local function find(buffer, text)
+  return buffer:find(buffers.search(text))
+end
 
 describe("buffer", function()
   it("that is empty gives nothing", function()
