@@ -247,12 +247,13 @@ static int source(lua_State *L) {
   return 2;
 }
 
-/* -> the names of the embedded modules */
+/* [texts] -> the names of the embedded modules, or of the texts that are no modules: the stubs */
 static int modules(lua_State *L) {
+  bool texts = lua_toboolean(L, 1);
   lua_newtable(L);
   lua_Integer n = 0;
   for (const mu_embedded_module *m = mu_embedded; m->name; m++) {
-    if (m->is_text) continue;
+    if ((bool)m->is_text != texts) continue;
     lua_pushstring(L, m->name);
     lua_rawseti(L, -2, ++n);
   }

@@ -43,6 +43,9 @@ describe("the documentation of a name", function()
   it("is that of stubs, if there is nothing of that name", function()
     assert.match("^semaphore:acquire%(k%)\n", text "semaphore:acquire")
     assert.match("^muster.error\n", text "muster.error")
+    for _, name in ipairs {"fs.read", "net.connect", "process.run", "reader:read_until"} do
+      assert.equal(name .. "(", text(name):sub(1, #name + 1))
+    end
     _G.async = nil
     assert.match("^async.sleep", text "async.sleep")
   end)

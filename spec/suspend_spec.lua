@@ -68,6 +68,10 @@ describe("suspend: resumed", function()
     end
   end))
 
+  it("at once, in a tail call: what the function returns then is nothing to cancel with", limited(function()
+    assert.equal(7, async.suspend(function(resume) return resume(7) end))
+  end))
+
   it("with many values, at once and later", limited(function()
     local many = {}
     for i = 1, 5000 do many[i] = i end

@@ -104,6 +104,7 @@ static void call_starter(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, resume, 2);
   lua_call(L, 1, 1);
+  if (((handle *)lua_touserdata(L, 1))->called) return; /* whatever it returned: nothing is left to cancel */
   if (!lua_isnil(L, 2) && !lua_isfunction(L, 2))
     luaL_argerror(
         L, 1,

@@ -34,7 +34,7 @@ put 644 "$BUILD/libmuster.a" lib
 put 644 "$BUILD/$SONAME" lib "libmuster.so.$VERSION"
 ln -sf "libmuster.so.$VERSION" "$root/lib/$SONAME"
 ln -sf "$SONAME" "$root/lib/libmuster.so"
-put 644 lua/types/muster.lua share/muster/types
+for stubs in lua/types/*.lua; do put 644 "$stubs" share/muster/types; done
 put 644 README.md share/doc/muster
 pkg_config_file > "$BUILD/muster.pc"
 put 644 "$BUILD/muster.pc" lib/pkgconfig

@@ -44,9 +44,9 @@ local function entry(title, comment)
   return {title = title, lines = lines}
 end
 
---- The declarations of the stubs by name: "async.sleep", "task:cancel", "task".
-local function read_stubs(text)
-  local found, comment, title = {}, {}, nil -- the class that the comment is about
+--- Adds the declarations of a file of stubs by name: "async.sleep", "task:cancel", "task".
+local function read_stubs(found, text)
+  local comment, title = {}, nil -- the class that the comment is about
   for line in text:gmatch "[^\n]*" do
     local said = line:match "^%-%-%- ?(.*)$"
     local name, parameters = line:match "^function ([%w_.:]+)(%b())"
@@ -59,13 +59,14 @@ local function read_stubs(text)
       comment, title = {}, nil
     end
   end
-  return found
 end
 
 local stubs
 
 local function library()
-  if not stubs then stubs = read_stubs(embedded "types.muster" or "") end
+  if stubs then return stubs end
+  stubs = {}
+  for _, name in next, host.modules(true) do read_stubs(stubs, embedded(name) or "") end
   return stubs
 end
 
