@@ -1,6 +1,7 @@
 /* libraries.c: what scripts can require without installing anything. */
 #include "bind/bind.h"
 #include "bind/embedded.h"
+#include "bind/http.h"
 #include "runtime.h"
 
 #include <lua-cjson.h>
@@ -85,6 +86,11 @@ static int open_core(lua_State *L) {
   return 1;
 }
 
+static int open_http(lua_State *L) {
+  mu_open_http(L, lua_upvalueindex(1), lua_touserdata(L, lua_upvalueindex(2)));
+  return 1;
+}
+
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_pushcfunction(L, open);
   lua_setfield(L, -2, name);
@@ -99,6 +105,10 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   lua_pushvalue(L, sched);
   lua_pushcclosure(L, open_core, 1);
   lua_setfield(L, -2, "muster.core");
+  lua_pushvalue(L, sched);
+  lua_pushlightuserdata(L, &m->http);
+  lua_pushcclosure(L, open_http, 2);
+  lua_setfield(L, -2, "muster.http.core");
   lua_pop(L, 1);
 }
 
@@ -115,6 +125,7 @@ static void clear_modules(lua_State *L) {
     if (strncmp(m->name, "muster", 6) == 0) clear(L, m->name);
   clear(L, "muster.host");
   clear(L, "muster.core");
+  clear(L, "muster.http.core");
 }
 
 static void remove_searcher(lua_State *L) {

@@ -73,6 +73,8 @@ static int set_up(lua_State *L) {
   if (!mu_sched_init(s, m->L, &(mu_hooks){hook_now, hook_report, m}))
     return luaL_error(L, "not enough memory");
   m->s = s;
+  m->http.s = s;
+  m->http.loop = &m->loop;
   lua_rawgetp(L, LUA_REGISTRYINDEX, s->root);
   lua_setiuservalue(L, -2, 1); /* what anchors the thread once the scheduler has been freed */
   s->seed = m->config.seed;
@@ -106,6 +108,7 @@ static bool make_state(muster *m) {
 static void close_state(muster *m) {
   if (m->s) mu_stop_watching(m, m->L);
   if (m->s) mu_loop_run_posts(&m->loop); /* they may complete what waits */
+  mu_http_close(&m->http);
   if (m->s) mu_sched_free(m->s);
   if (m->L) mu_loop_drain(&m->loop);
   if (!m->L) return;

@@ -2,6 +2,7 @@
 #ifndef MU_RUNTIME_H
 #define MU_RUNTIME_H
 
+#include "host/http.h"
 #include "host/loop.h"
 #include "host/observe.h"
 #include "host/watchdog.h"
@@ -25,6 +26,7 @@ struct muster {
   mu_slab *slab;
   muster **rest; /* in a foreign state: holds this struct after muster_close */
   mu_loop loop;
+  mu_http http;
   muster_config config;
   bool owns_state, running;
   mu_observe *observe; /* or NULL */

@@ -125,7 +125,7 @@ bool mu_loop_busy(mu_loop *l) { return posted(l) || uv_loop_alive(&l->uv); }
 
 bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle) {
   const void *h = handle;
-  return h == &l->timer || h == &l->wakeup || h == &l->prepare;
+  return h == &l->timer || h == &l->wakeup || h == &l->prepare || handle->data == l;
 }
 
 typedef struct {
@@ -135,7 +135,7 @@ typedef struct {
 
 static void count_handle(uv_handle_t *handle, void *data) {
   counting *c = data;
-  if (!mu_loop_owns(c->loop, handle) && uv_is_active(handle)) c->n++;
+  if (uv_is_active(handle) && (uv_has_ref(handle) || !mu_loop_owns(c->loop, handle))) c->n++;
 }
 
 size_t mu_loop_handles(mu_loop *l) {

@@ -36,7 +36,7 @@ typedef struct {
 ** caller owns the loop, and ends it with mu_loop_close. */
 int mu_loop_init(mu_loop *l, void *owner, bool (*ready)(void *owner));
 
-/* Is the handle one of the loop's own? */
+/* Is the handle one of the runtime's own? Theirs have the loop as their data. */
 bool mu_loop_owns(const mu_loop *l, const uv_handle_t *handle);
 
 /* Calls what is posted now, on the loop's thread, without looking at anything else. */
@@ -63,7 +63,7 @@ void mu_loop_jump(mu_loop *l, double deadline);
 /* Is any I/O pending, that is, a libuv handle or request active? */
 bool mu_loop_busy(mu_loop *l);
 
-/* How many handles are active, not counting the loop's own? */
+/* How many handles are active, not counting those of the runtime that wait for nothing? */
 size_t mu_loop_handles(mu_loop *l);
 
 /* Calls fn(owner, data) on the loop's thread. Any thread. False: out of memory. */

@@ -1,0 +1,194 @@
+--- HTTP: requests and clients. `local http = require "muster.http"`.
+local cjson = require "cjson"
+local core = require "muster.http.core"
+local headers = require "muster.http.headers"
+local options = require "muster.http.options"
+
+local M = {}
+
+core.methods.parse_headers = headers.parse
+
+-- ---- clients ----
+
+---@class http.client
+local client = {}
+client.__index = client
+client.__name = "http.client"
+
+--- What a client keeps of its options: `core`, its connections; `settings`, as the core has them, and `fields`, of
+--- which they are made; `headers`, a map from lower-case names to lines; `base_url`, `query`.
+local function new_client(what, opts)
+  options.check_client(what, opts)
+  local self = setmetatable({base_url = opts.base_url, query = opts.query}, client)
+  self.fields = options.settings(what, nil, opts)
+  self.headers = options.headers(what, options.USUAL_HEADERS, opts)
+  self.fields.headers = options.header_lines(self.headers)
+  local limits = opts.limits or {}
+  self.settings = core.settings(self.fields)
+  self.core = core.client(limits.per_host, limits.total)
+  return self
+end
+
+--- A method's name and what is wrong with its arguments, where the script calls it.
+local function checked(check, ...)
+  local ok, a, b = pcall(check, ...)
+  if ok then return a, b end
+  error(a, type(a) == "string" and 4 or 0)
+end
+
+local function default_lines(map, body, kind)
+  if body ~= nil then
+    map.expect = map.expect or "Expect:\0"
+    if not map["content-type"] then map["content-type"] = "Content-Type:" .. (kind and " " .. kind or "") .. "\0" end
+  end
+  return options.header_lines(map)
+end
+
+--- Sends the pieces of a body. The response may come before the last.
+local function upload(response, pieces)
+  for piece in pieces do
+    if type(piece) ~= "string" then error("http: the iterator of a body must give strings, got " .. type(piece), 0) end
+    if not response:send(piece) then return end
+  end
+  response:finish()
+end
+
+local function send_streamed(self, settings, method, url, lines, pieces, length)
+  local response, err = self.core:open(settings, method, url, lines, length)
+  if not response then return nil, err end
+  local ok, problem = pcall(upload, response, pieces)
+  if not ok then
+    response:close()
+    error(problem, 0)
+  end
+  return response:wait()
+end
+
+local function prepare(what, self, opts)
+  options.check_request(what, opts)
+  local settings = self.settings
+  if options.has_settings(opts) then settings = core.settings(options.settings(what, self.fields, opts)) end
+  local body, kind = options.body(what, opts)
+  local lines
+  if body ~= nil or opts.headers or opts.auth then
+    lines = default_lines(options.headers(what, self.headers, opts), body, kind)
+  end
+  return {settings = settings, body = body, lines = lines}
+end
+
+local function resolved(what, self, url, opts)
+  local full = options.resolve(self.base_url, url)
+  if not full then return nil end
+  if self.query then full = options.add_query(what, full, self.query) end
+  if opts.query then full = options.add_query(what, full, opts.query) end
+  return full
+end
+
+local function length_of(opts)
+  for name, value in pairs(opts.headers or {}) do
+    if type(name) == "string" and name:lower() == "content-length" then return math.tointeger(tonumber(value)) end
+  end
+end
+
+local function request(what, self, method, url, opts)
+  local full = checked(resolved, what, self, url, opts)
+  local made = checked(prepare, what, self, opts)
+  if not full then return nil, core.failure("bad_url", "url", url, "it is relative, and there is no base_url") end
+  local body = made.body
+  if body ~= nil and type(body) ~= "string" then
+    return send_streamed(self, made.settings, method, full, made.lines, body, length_of(opts))
+  end
+  return self.core:fetch(made.settings, method, full, made.lines, body)
+end
+
+local NONE = {}
+
+local function check_url(what, url)
+  if type(url) ~= "string" then
+    error(("bad argument #1 to '%s' (string expected, got %s)"):format(what, type(url)), 3)
+  end
+end
+
+--- Makes a request of what a table says: method, url, headers, body or json or form, query, and how.
+---@async
+---@param opts http.request
+---@return http.response? response
+---@return http.error? err
+function client:request(opts)
+  if type(opts) ~= "table" then error("http.request: options must be a table, got " .. type(opts), 2) end
+  if type(opts.url) ~= "string" then
+    error("http.request: option 'url' must be a string, got " .. type(opts.url), 2)
+  end
+  local method = opts.method
+  if not method then
+    method = (opts.body ~= nil or opts.json ~= nil or opts.form) and "POST" or "GET"
+  end
+  return request("http.request", self, type(method) == "string" and method:upper() or method, opts.url, opts)
+end
+
+local function add_shorthand(name)
+  local method, what = name:upper(), "http." .. name
+  client[name] = function(self, url, opts)
+    check_url(what, url)
+    if opts == nil and not self.base_url and not self.query then
+      return self.core:fetch(self.settings, method, url)
+    end
+    if opts ~= nil and type(opts) == "table" and (opts.method ~= nil or opts.url ~= nil) then
+      error(("%s: unknown option '%s'"):format(what, opts.method ~= nil and "method" or "url"), 2)
+    end
+    return request(what, self, method, url, opts == nil and NONE or opts)
+  end
+end
+
+local shorthands = {"get", "post", "put", "delete", "head"}
+for _, name in ipairs(shorthands) do add_shorthand(name) end
+
+--- Closes its connections; requests that are under way fail.
+function client:close() self.core:close() end
+client.__close = client.close
+
+-- ---- the module: a client that everybody shares ----
+
+local shared
+
+local function default()
+  shared = shared or new_client("http", NONE)
+  return shared
+end
+
+--- A client with options for all of its requests, and connections of its own.
+---@param opts http.client.options?
+---@return http.client
+function M.client(opts) return (checked(new_client, "http.client", opts == nil and {} or opts)) end
+
+function M.request(opts) return default():request(opts) end
+
+for _, name in ipairs(shorthands) do
+  local method = client[name]
+  M[name] = function(url, opts) return method(shared or default(), url, opts) end
+end
+
+-- ---- responses ----
+
+--- The body, parsed as JSON.
+function core.methods:json()
+  local text, err = self:text()
+  if not text then return nil, err end
+  local ok, value = pcall(cjson.decode, text)
+  if ok then return value end
+  return nil, core.failure("protocol", "json", self.url, "the body is not JSON: " .. value)
+end
+
+local read = core.methods.read
+
+--- What a loop calls: the next chunk, or nil at the end; raises what breaks the response off.
+local function next_chunk(response)
+  local chunk, err = read(response)
+  if chunk == nil and err then error(err, 0) end
+  return chunk
+end
+
+--- for chunk in response:chunks() do … end. Leaving the loop closes the response.
+function core.methods:chunks() return next_chunk, self, nil, self end
+
+return M

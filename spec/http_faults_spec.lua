@@ -1,0 +1,307 @@
+-- What servers do wrong, byte by byte, and what becomes of it: nil and an error, never a hang, a crash or a leak.
+local async = require "muster"
+local http = require "muster.http"
+local server = require "spec.support.http_server"
+
+--- The error of a GET, at its head or at its body.
+local function failure(url, opts)
+  local res, err = http.get(url, opts)
+  if not res then return err end
+  local text
+  text, err = res:text()
+  assert.is_nil(text)
+  return err
+end
+
+local function check(err, kind, retryable, phase)
+  assert.equal(kind, err.kind)
+  assert.equal(retryable, err.retryable)
+  if phase then assert.equal(phase, err.phase) end
+  assert.is_string(err.message)
+  assert.equal(err.message, tostring(err))
+  assert.is_string(err.url)
+end
+
+describe("a failed request", function()
+  it("is bad_url for what is no URL", function()
+    for _, url in ipairs {"", "foo", "/foo", "ftp://x/", "http://", "http:///x", "http://x y/", "http://x/\n",
+                          "file:///etc/passwd", "http://[::1", "http://host:99999/", "HTTP:/x"} do
+      check(failure(url), "bad_url", false)
+    end
+  end)
+
+  it("is dns for a name that does not exist", function()
+    check(failure "http://nosuch.invalid/", "dns", true, "dns")
+  end)
+
+  it("is connect for a refused port", function()
+    local url = "http://127.0.0.1:" .. server.refused_port()
+    check(failure(url), "connect", true, "connect")
+  end)
+
+  it("does not tell user and password", function()
+    local err = failure("http://user:secret@127.0.0.1:" .. server.refused_port() .. "/x")
+    assert.not_matches("secret", err.message)
+    assert.not_matches("secret", err.url)
+    assert.matches("^http://127.0.0.1:%d+/x$", err.url)
+  end)
+
+  it("is reset for a server that says nothing", function()
+    local s <close> = server.saying ""
+    check(failure(s.url), "reset", true, "first_byte")
+  end)
+
+  it("is reset for a connection that is reset", function()
+    local s <close> = server.start(function(c)
+      c:request()
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+      c:reset()
+    end)
+    check(failure(s.url), "reset", true)
+  end)
+
+  local broken = {
+    {"the connection ends in the status line", "HTTP/1.1 20", "reset"},
+    {"the connection ends in the headers", "HTTP/1.1 200 OK\r\nContent-Le", "reset"},
+    {"the connection ends in the body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "reset"},
+    {"the connection ends in a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc", "reset"},
+    {"the connection ends before the last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+     "reset"},
+    {"a chunk's size is no number", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n", "protocol"},
+    {"a chunk is longer than it says", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+     "protocol"},
+    {"a chunk's size is too large", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" .. ("f"):rep(40) .. "\r\n",
+     "protocol"},
+    {"it is not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", "protocol"},
+    {"it is HTTP/0.9", "<html>hello</html>", "protocol"},
+    {"the content-length is no number", "HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nabc", "protocol"},
+    {"the encoding is not what it says", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+     "protocol"},
+  }
+  for _, case in ipairs(broken) do
+    it("is " .. case[3] .. " when " .. case[1], function()
+      local s <close> = server.saying(case[2])
+      check(failure(s.url), case[3], case[3] == "reset")
+    end)
+  end
+
+  it("takes no more than the content-length", function()
+    local s <close> = server.saying "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef"
+    assert.equal("abc", http.get(s.url):text())
+  end)
+
+  it("is too_large for 100,000 headers", function()
+    local s <close> = server.saying("HTTP/1.1 200 OK\r\n" .. ("X-A: b\r\n"):rep(100000) .. "\r\n")
+    check(failure(s.url), "too_large", false)
+  end)
+
+  it("is too_large for a header of 10 MB", function()
+    local s <close> = server.saying("HTTP/1.1 200 OK\r\nX-A: " .. ("b"):rep(10 << 20) .. "\r\n\r\n")
+    check(failure(s.url), "too_large", false)
+  end)
+
+  it("is too_large past max_body", function()
+    local s <close> = server.answering(function() return ("x"):rep(1000) end)
+    check(failure(s.url, {max_body = 999}), "too_large", false, "body")
+    assert.equal(1000, #http.get(s.url, {max_body = 1000}):text())
+  end)
+
+  it("is protocol for a loop of redirects", function()
+    local n = 0
+    local s <close> = server.answering(function()
+      n = n + 1
+      return "", "Location: /x", "302 Found"
+    end)
+    check(failure(s.url), "protocol", false)
+    assert.equal(11, n)
+    n = 0
+    check(failure(s.url, {follow = 2}), "protocol", false)
+    assert.equal(3, n)
+  end)
+
+  it("is bad_url for a redirect to another protocol", function()
+    local s <close> = server.answering(function() return "", "Location: file:///etc/passwd", "302 Found" end)
+    check(failure(s.url), "bad_url", false)
+  end)
+end)
+
+describe("http timeouts", function()
+  local function silent(bytes)
+    return server.start(function(c)
+      c:request()
+      c:write(bytes)
+      c.kept = true
+    end)
+  end
+
+  it("first_byte", function()
+    local s <close> = silent ""
+    local err = failure(s.url, {timeout = {first_byte = 0.02}})
+    check(err, "timeout", true, "first_byte")
+    assert.matches("no response within 0.02 seconds", err.message)
+  end)
+
+  it("idle, in the body", function()
+    local s <close> = silent "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+    local err = failure(s.url, {timeout = {idle = 0.02}})
+    check(err, "timeout", true, "body")
+    assert.matches("nothing came for 0.02 seconds", err.message)
+  end)
+
+  it("total, though something comes all the time", function()
+    local s <close> = server.start(function(c)
+      c:request()
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+      while c:write "x" do async.sleep(0.002) end
+    end)
+    check(failure(s.url, {timeout = {total = 0.05, idle = 10}}), "timeout", true, "body")
+    check(failure(s.url, {timeout = 0.02}), "timeout", true)
+  end)
+
+  it("idle does not count while the reader is busy", function()
+    local s <close> = server.answering(function() return ("x"):rep(1 << 20) end)
+    local res = http.get(s.url, {timeout = {idle = 0.03}})
+    async.sleep(0.1)
+    assert.equal(1 << 20, #res:text())
+  end)
+
+  it("connect", function()
+    -- a full backlog: the third handshake is not answered
+    local uv = require "luv"
+    local tcp = uv.new_tcp()
+    tcp:bind("127.0.0.1", 0)
+    tcp:listen(0, function() end)
+    local port, clients = tcp:getsockname().port, {}
+    for i = 1, 4 do
+      clients[i] = uv.new_tcp()
+      clients[i]:connect("127.0.0.1", port, function() end)
+    end
+    finally(function()
+      tcp:close()
+      for _, c in ipairs(clients) do c:close() end
+    end)
+    async.sleep(0.02)
+    check(failure("http://127.0.0.1:" .. port, {timeout = {connect = 0.05, first_byte = 0.05}}), "timeout", true)
+  end)
+end)
+
+describe("a cancelled request", function()
+  local function gone()
+    local event, began = async.event(), async.event()
+    local s = server.start(function(c)
+      c:request()
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+      began:set()
+      while c:more() do end
+      event:set()
+    end)
+    return s, event, began
+  end
+
+  it("closes its transfer at once: before it is connected", function()
+    local task = async.spawn(http.get, "http://127.0.0.1:" .. server.refused_port())
+    async.yield()
+    task:cancel()
+    assert.is_false((task:pawait()))
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("while a name is looked up", function()
+    local task = async.spawn(http.get, "http://nosuch.invalid/")
+    async.sleep(0)
+    async.sleep(0)
+    task:cancel()
+    assert.is_false((task:pawait()))
+  end)
+
+  it("while it waits for the head", function()
+    local asked, event = async.event(), async.event()
+    local s <close> = server.start(function(c)
+      c:request()
+      asked:set()
+      while c:more() do end
+      event:set()
+    end)
+    local task = async.spawn(http.get, s.url)
+    asked:wait()
+    task:cancel()
+    event:wait()
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("while it waits for the body", function()
+    local s, event, began = gone()
+    finally(function() s:close() end)
+    local task = async.spawn(function() return http.get(s.url):text() end)
+    began:wait()
+    async.sleep(0.01)
+    task:cancel()
+    event:wait()
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("by a timeout around it; the response then says so", function()
+    local s, event = gone()
+    finally(function() s:close() end)
+    local res = http.get(s.url)
+    assert.is_false((async.move_on_after(0.01, function() return res:text() end)))
+    event:wait()
+    local text, err = res:text()
+    assert.is_nil(text)
+    assert.equal("cancelled", err.kind)
+  end)
+
+  it("a response that is closed closes its transfer", function()
+    local s, event = gone()
+    finally(function() s:close() end)
+    do
+      local res <close> = http.get(s.url)
+      assert.equal(200, res.status)
+    end
+    event:wait()
+  end)
+
+  it("a response that nobody holds is collected, and closes its transfer", function()
+    local s, event = gone()
+    finally(function() s:close() end)
+    assert.equal(200, http.get(s.url).status)
+    collectgarbage()
+    collectgarbage()
+    event:wait()
+  end)
+
+  it("a server that is stopped while it streams", function()
+    local s
+    s = server.start(function(c)
+      c:request()
+      c:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+      async.sleep(0.01)
+      s:close()
+    end)
+    local res = http.get(s.url)
+    assert.equal("abc", res:read())
+    local chunk, err = res:read()
+    assert.is_nil(chunk)
+    check(err, "reset", true, "body")
+  end)
+end)
+
+describe("descriptors", function()
+  it("are not leaked by requests that fail, are cancelled, or end well", function()
+    local s <close> = server.start(function(c)
+      if c:request() then c:write "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok" end
+    end)
+    local refused = "http://127.0.0.1:" .. server.refused_port()
+    assert.equal("ok", http.get(s.url):text())
+    http.get(refused)
+    async.sleep(0.01)
+    local before = server.descriptors()
+    for _ = 1, 300 do
+      assert.equal("ok", http.get(s.url):text())
+      http.get(refused)
+      async.move_on_after(0, http.get, s.url)
+    end
+    async.sleep(0.02)
+    assert.is_true(server.descriptors() <= before + 3)
+  end)
+end)
