@@ -240,7 +240,7 @@ describe("http.response", function()
   end)
 
   it("has headers without regard to case, repeated ones kept", function()
-    local s <close> = server.answering(function() 
+    local s <close> = server.answering(function()
       return "", "Set-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty:\r\nx:y"
     end)
     local headers = http.get(s.url).headers

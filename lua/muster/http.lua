@@ -3,6 +3,7 @@ local cjson = require "cjson"
 local core = require "muster.http.core"
 local headers = require "muster.http.headers"
 local options = require "muster.http.options"
+local sse = require "muster.http.sse"
 
 local M = {}
 
@@ -190,5 +191,27 @@ end
 
 --- for chunk in response:chunks() do … end. Leaving the loop closes the response.
 function core.methods:chunks() return next_chunk, self, nil, self end
+
+local function reader(response) return function() return next_chunk(response) end end
+
+--- for line in response:lines() do … end. Lines end in LF or CRLF, which is left out.
+function core.methods:lines() return sse.lines(reader(self)), nil, nil, self end
+
+--- for event in response:events() do … end. Server-Sent Events: tables with event, data, id and retry.
+function core.methods:events() return sse.events(reader(self)), nil, nil, self end
+
+--- Saves the body at a path: the file is there as a whole, or as it was.
+function core.methods:save(path)
+  if type(path) ~= "string" then
+    error("bad argument #1 to 'save' (string expected, got " .. type(path) .. ")", 2)
+  end
+  local size, err = require "muster.http.save".to(path, function() return read(self) end)
+  if size then return size end
+  if type(err) == "table" then return nil, err end
+  local code, text = tostring(err):match "^(E%w+): (.*)$"
+  local failure = core.failure("file", "save", self.url, ("%s: %s"):format(path, text or err))
+  failure.code, failure.path = code, path
+  return nil, failure
+end
 
 return M

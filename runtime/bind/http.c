@@ -182,9 +182,9 @@ static int client_open(lua_State *L) {
 
 /* failure(kind, phase, url, text) -> error, for what Lua finds wrong */
 static int failure(lua_State *L) {
-  mu_http_kind kind = luaL_checkoption(L, 1, NULL, (const char *const[]){"bad_url", "protocol", NULL})
-                          ? MU_HTTP_PROTOCOL
-                          : MU_HTTP_BAD_URL;
+  static const char *const names[] = {"bad_url", "protocol", "file", NULL};
+  static const mu_http_kind numbers[] = {MU_HTTP_BAD_URL, MU_HTTP_PROTOCOL, MU_HTTP_FILE};
+  mu_http_kind kind = numbers[luaL_checkoption(L, 1, NULL, names)];
   const char *phase = luaL_checkstring(L, 2), *url = luaL_checkstring(L, 3), *text = luaL_checkstring(L, 4);
   mu_http_push_failure(L, kind, phase, url, text);
   return 1;

@@ -129,6 +129,7 @@ typedef enum { /* kinds of errors; their names are in http_error.c */
                MU_HTTP_CANCELLED,
                MU_HTTP_CLOSED,
                MU_HTTP_MEMORY,
+               MU_HTTP_FILE, /* of saving: never an exchange's */
 } mu_http_kind;
 
 typedef struct {

@@ -22,6 +22,7 @@ static const struct {
     [MU_HTTP_CANCELLED] = {"cancelled", false},
     [MU_HTTP_CLOSED] = {"closed", false},
     [MU_HTTP_MEMORY] = {"memory", false},
+    [MU_HTTP_FILE] = {"file", false},
 };
 
 static mu_http_kind kind_of(CURLcode code) {
