@@ -45,7 +45,8 @@ end)
 
 describe("sse.events", function()
   local text = "\xEF\xBB\xBF: a comment\rdata: one\r\rdata:two\ndata:  three\n\nevent: thing\r\nid: 7\r\n" ..
-    "retry: 250\r\ndata\r\n\r\ndata: four\n\nid\ndata:five\n\nevent: lost\n\nunknown: x\ndata: a: b\n\ndata: not ended\n"
+    "retry: 250\r\ndata\r\n\r\ndata: four\n\nid\ndata:five\n\nevent: lost\n\n" ..
+    "unknown: x\ndata: a: b\n\ndata: not ended\n"
 
   local expected = {
     {event = "message", data = "one", id = ""},
