@@ -35,7 +35,7 @@ LOW_OBJ := $(filter $(BUILD)/obj/runtime/base/% $(BUILD)/obj/runtime/sched/%,$(L
 SCHED_OBJ  := $(call obj,$(wildcard spec/sched/*.c))
 PROGRAMS   := $(patsubst spec/embed/%.c,$(BUILD)/spec/%,$(wildcard spec/embed/*.c)) \
               $(if $(SCHED_OBJ),$(BUILD)/spec/sched_alone)
-BENCHES    := $(BUILD)/bench/limit $(BUILD)/bench/floor.so
+BENCHES    := $(BUILD)/bench/limit $(BUILD)/bench/floor.so $(BUILD)/bench/plain_http
 
 # ---- Lua and its libraries, linked statically. All of Lua: modules loaded at run time may call any of it. The line
 # ---- editor is the CLI's own affair.
@@ -136,10 +136,14 @@ valgrind:
 
 bench: all $(BENCHES)
 	@$(BUILD)/muster scripts/bench/core.lua
+	@echo
+	@$(BUILD)/muster scripts/bench/http.lua
+
+$(BUILD)/bench/plain_http: BENCH_LIBS := -lcurl
 
 $(BUILD)/bench/%: scripts/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  link    $@"
-	$(Q)$(PROGRAM) $< $(LUA_LIBS) -o $@
+	$(Q)$(PROGRAM) $< $(if $(BENCH_LIBS),$(BENCH_LIBS),$(LUA_LIBS)) -o $@
 
 $(BUILD)/bench/%.so: scripts/bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  link    $@"

@@ -85,7 +85,7 @@ static uint8_t phase_of(const mu_http_exchange *x) {
 void mu_http_fail(mu_http_exchange *x, mu_http_kind kind, const char *text) {
   if (x->kind) return; /* the first reason counts */
   x->kind = (uint8_t)kind;
-  x->phase = phase_of(x);
+  x->phase = kind == MU_HTTP_TLS ? TLS : phase_of(x);
   x->text = strdup(text ? text : kinds[kind].name);
 }
 
