@@ -1,4 +1,5 @@
 #include "host/http_curl.h"
+#include "host/http_memory.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
@@ -8,7 +9,7 @@ static const struct {
   const char *name;
   size_t offset;
 } functions[] = {
-    {"curl_global_init", offsetof(mu_curl, global_init)},
+    {"curl_global_init_mem", offsetof(mu_curl, global_init_mem)},
     {"curl_global_cleanup", offsetof(mu_curl, global_cleanup)},
     {"curl_easy_init", offsetof(mu_curl, easy_init)},
     {"curl_easy_cleanup", offsetof(mu_curl, easy_cleanup)},
@@ -46,13 +47,18 @@ const char *mu_curl_load(mu_curl *curl) {
   void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
   if (!library) return dlerror();
   const char *problem = find(curl, library);
-  if (!problem && curl->global_init(CURL_GLOBAL_DEFAULT)) problem = "libcurl cannot be initialised";
-  if (!problem) curl->library = library;
-  return problem;
+  if (!problem && curl->global_init_mem(CURL_GLOBAL_DEFAULT, mu_http_malloc, mu_http_free, mu_http_realloc,
+                                        mu_http_strdup, mu_http_calloc))
+    problem = "libcurl cannot be initialised";
+  if (problem) return problem;
+  mu_http_memory_begin();
+  curl->library = library;
+  return NULL;
 }
 
 void mu_curl_unload(mu_curl *curl) {
   if (!curl->library) return;
   curl->global_cleanup();
+  mu_http_memory_end();
   curl->library = NULL;
 }

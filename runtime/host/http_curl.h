@@ -8,7 +8,7 @@
 #include <curl/curl.h>
 
 typedef struct {
-  __typeof__(curl_global_init) *global_init;
+  __typeof__(curl_global_init_mem) *global_init_mem;
   __typeof__(curl_global_cleanup) *global_cleanup;
   __typeof__(curl_easy_init) *easy_init;
   __typeof__(curl_easy_cleanup) *easy_cleanup;

@@ -25,7 +25,8 @@ function works.get(url, n, at_once)
   local function worker()
     while left > 0 do
       left = left - 1
-      bytes = bytes + #assert(assert(http.get(url)):text())
+      local text = assert(assert(http.get(url)):text())
+      bytes = bytes + #text
     end
   end
   local workers = {}
