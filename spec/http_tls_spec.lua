@@ -107,7 +107,9 @@ local function stop()
   program.remove_files()
 end
 
-local function tls(name, host) return ("https://%s:%d/"):format(host or "127.0.0.1", ports[name]) end
+local function tls(name, host)
+  return ("https://%s:%d/"):format(host or "127.0.0.1", ports[name])
+end
 
 describe("http against nginx", function()
   if not nginx or not openssl then
