@@ -107,7 +107,6 @@ function client:close() end
 
 ---A response. Its body comes while it is read; a slow reader holds the server back. Closed, or collected, before its
 ---end, it closes the transfer; so does a cancelled read.
----its end, it closes the transfer; so does a cancelled read.
 ---@class http.response
 ---@field status integer
 ---@field ok boolean is the status 200 to 299?

@@ -80,6 +80,7 @@ typedef struct mu_http_easy {
   bool used;                  /* set to any, ever */
   bool plain;                 /* set to GET, without a body */
   bool pipewait;              /* set to wait for a connection that it can share */
+  bool fresh;                 /* set to make a connection, whatever there is */
   struct curl_slist *usual;   /* the headers of the settings, or NULL */
   struct curl_slist *headers; /* those of the request: room for so many */
   size_t capacity;
@@ -105,8 +106,10 @@ struct mu_http_client {
   uint32_t per_host, total; /* limits, or UINT32_MAX */
   uint32_t active, most;    /* in flight: now, and at most so far */
   mu_http_host *hosts;      /* if per_host is a limit */
-  int inside;               /* libcurl is being called: depth */
-  bool admitting;           /* exchanges from the queue */
+  uint32_t idle,
+      claims;     /* connections that may be free; exchanges launched since libcurl last gave some out */
+  int inside;     /* libcurl is being called: depth */
+  bool admitting; /* exchanges from the queue */
 };
 
 typedef enum {                /* what a task waits for */

@@ -12,7 +12,7 @@ bool mu_http_prepare(mu_http_easy *e) {
   CURL *c = e->curl;
   e->settings = 0;
   e->plain = true;
-  e->pipewait = false;
+  e->pipewait = e->fresh = false;
   return !set(c, CURLOPT_NOSIGNAL, 1L) && !set(c, CURLOPT_PRIVATE, e) &&
          !set(c, CURLOPT_ERRORBUFFER, e->error) && !set(c, CURLOPT_HEADERFUNCTION, mu_http_on_header) &&
          !set(c, CURLOPT_HEADERDATA, e) && !set(c, CURLOPT_WRITEFUNCTION, mu_http_on_body) &&
@@ -134,6 +134,16 @@ static CURLcode set_pipewait(mu_http_easy *e, const char *url) {
   return e->client->http->curl.setopt(e->curl, CURLOPT_PIPEWAIT, (long)tls);
 }
 
+/* Where none can be free, libcurl need not look through all of them: with thousands in flight that would be costly. */
+static CURLcode set_fresh(mu_http_easy *e, const char *url) {
+  mu_http_client *c = e->client;
+  bool fresh = c->claims >= c->idle && strncasecmp(url, "http:", 5) == 0;
+  c->claims += !fresh;
+  if (fresh == e->fresh) return 0;
+  e->fresh = fresh;
+  return c->http->curl.setopt(e->curl, CURLOPT_FRESH_CONNECT, (long)fresh);
+}
+
 CURLcode mu_http_set_up(mu_http_easy *e, const mu_http_request *r) {
   __typeof__(curl_easy_setopt) *set = e->client->http->curl.setopt;
   CURLcode rc = 0;
@@ -141,6 +151,7 @@ CURLcode mu_http_set_up(mu_http_easy *e, const mu_http_request *r) {
   if (e->settings != r->settings->id) rc = apply(e, r->settings);
   if (!rc && !e->plain) rc = make_plain(e);
   if (!rc) rc = set_pipewait(e, r->url);
+  if (!rc) rc = set_fresh(e, r->url);
   if (!rc) rc = set(e->curl, CURLOPT_URL, r->url);
   if (rc || (!r->headers && !r->body && !r->streamed && strcmp(r->method, "GET") == 0)) return rc;
   e->plain = false;

@@ -19,6 +19,7 @@ struct mu_http_socket {
   int fd, events; /* events: what the loop looks for now */
   bool wanted;    /* libcurl wants to know */
   bool ours;      /* libcurl closes it by mu_http_close_socket */
+  bool idle; /* ours, and libcurl does not look at it: its connection is free, or its transfer is paused */
 };
 
 /* ---- the table of sockets ---- */
@@ -74,7 +75,15 @@ static void removed(uv_handle_t *handle) {
   give_back(socket->http, socket);
 }
 
+static void set_idle(mu_http_socket *socket, bool idle) {
+  if (socket->idle == idle) return;
+  socket->idle = idle;
+  if (idle) socket->client->idle++;
+  else socket->client->idle--;
+}
+
 static void take_out(mu_http_socket *socket) {
+  set_idle(socket, false);
   socket->http->sockets[socket->fd] = NULL;
   uv_poll_stop(&socket->poll);
   uv_close((uv_handle_t *)&socket->poll, removed);
@@ -114,7 +123,9 @@ static void on_event(uv_poll_t *poll, int status, int events) {
 }
 
 static void on_time(uv_timer_t *timer) {
-  act(mu_container(timer, mu_http_client, timer), CURL_SOCKET_TIMEOUT, 0);
+  mu_http_client *c = mu_container(timer, mu_http_client, timer);
+  act(c, CURL_SOCKET_TIMEOUT, 0);
+  c->claims = 0;
 }
 
 /* ---- from libcurl to the loop ---- */
@@ -123,7 +134,8 @@ static void stop_watching(mu_http_socket *socket) {
   if (!socket) return;
   socket->wanted = false;
   uv_unref((uv_handle_t *)&socket->poll);
-  if (!socket->ours) take_out(socket);
+  if (socket->ours) set_idle(socket, true);
+  else take_out(socket);
 }
 
 /* libcurl: look for this on that socket. */
@@ -136,6 +148,7 @@ static int watch(CURL *easy, curl_socket_t fd, int what, void *client, void *unu
   int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
   if (!socket->wanted) uv_ref((uv_handle_t *)&socket->poll);
   socket->wanted = true;
+  set_idle(socket, false);
   if (events == socket->events) return 0;
   socket->events = events;
   return uv_poll_start(&socket->poll, events, on_event) ? -1 : 0;
