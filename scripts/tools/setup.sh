@@ -1,8 +1,8 @@
 #!/bin/sh
 # Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
-#   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 #   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl
+#   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
 
@@ -44,7 +44,7 @@ check_all() {
   file_from /usr/share/lua/5.4/busted/runner.lua lua-busted
   command_from tmux tmux # a terminal for the specs of the interactive mode
   check_libraries
-  [ "$1" != --bench ] || check_servers
+  case $1 in --bench | --dev) check_servers ;; esac
   [ "$1" = --dev ] || return 0
   command_from luacheck lua-check
   command_from clang clang
