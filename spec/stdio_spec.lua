@@ -39,6 +39,13 @@ describe("stdio", function()
     run(COPY, {input = "x", stdout = "null"})
   end))
 
+  it("a file: what C writes at the end is not lost", checked(function()
+    local fs = require "muster.fs"
+    local output <close> = assert(fs.tmp_file())
+    run("print 'one'; stdio.stdout:write 'two\\n'; io.write 'three'", {stdout = output})
+    assert.equal("one\ntwo\nthree", fs.read(output.path))
+  end))
+
   it("lines, and what is no stream", checked(function()
     assert.equal("<a><><b>", run("for line in stdio.stdin:lines() do io.write('<', line, '>') end", {input = "a\n\nb"}))
     assert.equal("nil\n", run "print(stdio.stdlog)")

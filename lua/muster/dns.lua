@@ -17,14 +17,20 @@ local known = {
 --- What a function of luv with a callback gives, or nil, err. Cancelling gives up a question not yet asked.
 local function ask(what, start, ...)
   local arguments = table.pack(...)
+  local over
   local problem, result, second = core.suspend(function(resume)
-    arguments[arguments.n + 1] = function(...) resume(...) end
+    arguments[arguments.n + 1] = function(...)
+      over = true
+      resume(...)
+    end
     local request, problem = start(table.unpack(arguments, 1, arguments.n + 1))
     if not request then
       resume(problem)
       return
     end
-    return function() uv.cancel(request) end
+    return function()
+      if not over then uv.cancel(request) end
+    end
   end)
   if problem then return failure.fail(what, problem) end
   return result, second

@@ -49,7 +49,7 @@ local function open(name)
   elseif kind == "tty" then stream = open_terminal(name, fd) end
   if not stream then
     stream = files.new(fd, name, -1)
-    stream.close = function(self) self.closed = true end -- the descriptor is not ours
+    stream.borrowed = true
   end
   return buffered[name] and in_order(stream, name) or stream
 end

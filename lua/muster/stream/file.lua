@@ -19,6 +19,7 @@ local PIECE = 256 * 1024 -- bytes read at once
 ---@field position integer where the system reads and writes next, beyond what is buffered; -1 if it has no positions
 ---@field turn semaphore of one permit, held by the operation under way
 ---@field busy boolean?
+---@field borrowed boolean? the descriptor is not ours to close
 ---@field piece integer? how much to read at once
 local File = {}
 for name, method in pairs(reader.Reader) do File[name] = method end
@@ -30,8 +31,10 @@ File.__name = "muster.file"
 ---@async
 function M.call(drop, name, ...)
   local arguments = table.pack(...)
+  local over
   local problem, result = core.suspend(function(resume)
     arguments[arguments.n + 1] = function(problem, result)
+      over = true -- between the cancellation and the task's turn this may come, and then the request is gone
       if not resume(problem, result) and drop then drop(result) end
     end
     local request, problem = uv["fs_" .. name](table.unpack(arguments, 1, arguments.n + 1))
@@ -39,7 +42,9 @@ function M.call(drop, name, ...)
       resume(problem)
       return
     end
-    return function() uv.cancel(request) end
+    return function()
+      if not over then uv.cancel(request) end
+    end
   end)
   if problem then return nil, problem end
   return result
@@ -48,6 +53,11 @@ end
 --- Closes a descriptor that nobody wants.
 local function drop_fd(fd)
   if fd then uv.fs_close(fd) end
+end
+
+--- Standard streams of the program stay open: C writes there at its end.
+local function release(self)
+  if not self.borrowed then uv.fs_close(self.fd) end
 end
 
 --- The same for an operation on the descriptor, when those before it have ended. What it is given is asked for only
@@ -61,11 +71,12 @@ local function operate(self, name, arguments, landed)
     return nil, "EBADF"
   end
   self.busy = true
+  local over
   local function ended(problem, result)
-    self.busy = nil
+    over, self.busy = true, nil
     permit:release()
     if not problem and landed then landed(result) end
-    if self.closed then uv.fs_close(self.fd) end
+    if self.closed then release(self) end
     return problem, result
   end
   local problem, result = core.suspend(function(resume)
@@ -75,7 +86,9 @@ local function operate(self, name, arguments, landed)
       resume(ended(problem))
       return
     end
-    return function() uv.cancel(request) end
+    return function()
+      if not over then uv.cancel(request) end
+    end
   end)
   if problem then return nil, problem end
   return result
@@ -158,17 +171,19 @@ function File:seek(whence, offset)
   reader.checkpoint()
   if self.closed then return failure.closed("seek " .. self.path) end
   if self.position < 0 then return failure.fail("seek " .. self.path, "ESPIPE: it has no positions") end
-  local base = 0
-  if whence == "cur" then base = self.position - self.input.size end
+  local size = 0
   if whence == "end" then
     local stat, err = self:stat()
     if not stat then return nil, err end
-    base = stat.size
+    size = stat.size
   end
-  if base + offset < 0 then return failure.fail("seek " .. self.path, "EINVAL") end
+  local _ <close> = self.turn:acquire() -- what a cancelled task has asked for moves the position first
+  if self.closed then return failure.closed("seek " .. self.path) end
+  local position = offset + (whence == "cur" and self.position - self.input.size or size)
+  if position < 0 then return failure.fail("seek " .. self.path, "EINVAL") end
   self.input:clear()
-  self.position = base + offset
-  return self.position
+  self.position = position
+  return position
 end
 
 --- One operation that has no result but success.
@@ -176,7 +191,10 @@ local function simply(self, what, name, ...)
   reader.checkpoint()
   if self.closed then return failure.closed(what .. " " .. self.path) end
   local arguments = table.pack(...)
-  local result, problem = operate(self, name, function() return table.unpack(arguments, 1, arguments.n) end)
+  local result, problem = operate(self, name, function()
+    if name == "ftruncate" then forget_input(self) end
+    return table.unpack(arguments, 1, arguments.n)
+  end)
   if not result then return failure.fail(what .. " " .. self.path, problem, {path = self.path}) end
   return result
 end
@@ -197,14 +215,15 @@ end
 ---@return muster.error?
 function File:sync() return simply(self, "sync", "fsync") end
 
+local whole = {function(v) return math.type(v) == "integer" and v >= 0 end, "an integer of at least 0"}
+
 --- Cuts it, or extends it with zero bytes.
 ---@async
 ---@param size integer? 0 unless given
 ---@return true?
 ---@return muster.error?
 function File:truncate(size)
-  if size ~= nil then options.check("truncate", {size = size}, {size = options.kinds.size}) end
-  forget_input(self)
+  if size ~= nil then options.check("truncate", {size = size}, {size = whole}) end
   return simply(self, "truncate", "ftruncate", size or 0)
 end
 
@@ -213,7 +232,7 @@ function File:close()
   if self.closed then return end
   self.closed = true
   self.input:clear()
-  if not self.busy then uv.fs_close(self.fd) end
+  if not self.busy then release(self) end
 end
 
 ---@return boolean
