@@ -14,12 +14,31 @@ local function beside(path)
   return directory, "." .. name:sub(1, 100) .. "."
 end
 
---- Where a link leads, so that it stays one; and the permissions of what is there.
+--- Where a link leads, so that it stays one; and the facts about what is there.
 local function target(path)
   local real = files.call(nil, "realpath", path)
   if not real then return path end
-  local stat = files.call(nil, "stat", real)
-  return real, stat and stat.mode & 511 -- 0777
+  return real, (files.call(nil, "stat", real))
+end
+
+--- Only a file may be replaced: not a device, a pipe, a socket.
+local function check_kind(what, path, stat)
+  if stat.type == "directory" then return failure.fail(what, "EISDIR", {path = path}) end
+  if stat.type ~= "file" then return nil, failure.new("not_file", what, "is no regular file", {path = path}) end
+  return true
+end
+
+--- Puts the name on the disk, too. Not every file system can.
+local function sync_directory(directory)
+  local file <close> = files.open(directory == "" and "." or directory, "r")
+  if file then file:sync() end
+end
+
+--- It has happened, or not: this is not to be cut short.
+local function replace(new, real, directory)
+  local ok, problem = files.call(nil, "rename", new, real)
+  if ok then sync_directory(directory) end
+  return ok, problem
 end
 
 --- Writes to a new file, puts that on the disk, and renames it. The permissions stay those of the old one.
@@ -31,7 +50,12 @@ end
 ---@return muster.error?
 function M.write(path, data, permissions)
   local what = "write " .. path
-  local real, old = target(path)
+  local real, stat = target(path)
+  if stat then
+    local ok, err = check_kind(what, path, stat)
+    if not ok then return nil, err end
+  end
+  local old = stat and stat.mode & 511 -- 0777
   local directory, prefix = beside(real)
   local file, new, problem = tmp.new_file(directory, prefix, ".tmp", permissions or old or 438) -- 0666
   if not file then return failure.fail(what, problem, {path = path}) end
@@ -44,11 +68,8 @@ function M.write(path, data, permissions)
   if old and not permissions then files.call(nil, "fchmod", file.fd, old) end -- whatever the umask
   ok, err = file:write(data)
   if ok then ok, err = file:sync() end
-  if not ok then
-    err.message = err.message:gsub("^write [^:]*", function() return what end)
-    return nil, err
-  end
-  ok, problem = core.shield(files.call, nil, "rename", new, real) -- it has happened, or not
+  if not ok then return failure.fail(what, err.code, {path = path}) end -- of the file that was asked for
+  ok, problem = core.shield(replace, new, real, directory)
   done = ok
   if not ok then return failure.fail(what, problem, {path = path}) end
   return true

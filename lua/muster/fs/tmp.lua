@@ -1,6 +1,7 @@
 --- Files and directories for a while: removed when they are closed, or collected.
 local core = require "muster.core"
 local files = require "muster.stream.file"
+local reader = require "muster.stream.reader"
 local tree = require "muster.fs.tree"
 local uv = require "luv"
 
@@ -26,14 +27,18 @@ local function at_new_path(directory, prefix, suffix, attempt)
   return nil, path, problem
 end
 
---- A file that was not there before, open for reading and writing.
+--- A file that was not there before, open for reading and writing. A cancellation comes before that, or once somebody
+--- can remove it.
 ---@async
 ---@param permissions integer
 ---@return muster.file? file
 ---@return string path
 ---@return string? problem
 function M.new_file(directory, prefix, suffix, permissions)
-  return at_new_path(directory, prefix, suffix, function(path) return files.open(path, "x+", permissions) end)
+  reader.checkpoint()
+  return at_new_path(directory, prefix, suffix, function(path)
+    return core.shield(files.open, path, "x+", permissions)
+  end)
 end
 
 -- ---- files ----

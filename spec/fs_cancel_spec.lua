@@ -1,0 +1,116 @@
+-- lua/muster/fs and lua/muster/stream/file.lua: what a cancellation, a race or a raise must not leave behind.
+local async = require "muster"
+local fs = require "muster.fs"
+local spec = require "spec.support.io"
+local uv = require "luv"
+
+local start, raises, failed, turns = spec.start, spec.raises, spec.failed, spec.turns
+
+local function inside(fn)
+  return spec.checked(function()
+    local directory <close> = assert(fs.tmp_dir())
+    fn(function(name) return name and directory.path .. "/" .. name or directory.path end)
+  end)
+end
+
+--- Puts a function of luv in the place of another while fn runs.
+local function with(name, other, fn)
+  local real = uv[name]
+  local _ <close> = setmetatable({}, {__close = function() uv[name] = real end})
+  uv[name] = function(...) return other(real, ...) end
+  fn()
+end
+
+describe("a cancelled call", function()
+  it("whose answer comes before its turn is cancelled all the same", inside(function(at)
+    local answer
+    with("fs_lstat", function(real, path, callback)
+      return real(path, function(...)
+        local values = table.pack(...)
+        answer = function() callback(table.unpack(values, 1, values.n)) end
+      end)
+    end, function()
+      local task = start(fs.stat, at(), {follow = false})
+      repeat async.yield() until answer
+      task:cancel()
+      answer()
+      local ok, err = task:pawait()
+      assert.is_false(ok)
+      assert.is_true(async.is_cancelled(err), tostring(err))
+    end)
+  end))
+
+  it("leaves no temporary file", inside(function(at)
+    for n = 0, 60 do
+      local tasks = {
+        async.spawn(function() local _ <close> = fs.tmp_file {dir = at()} end),
+        async.spawn(fs.write, at "f", "x", {atomic = true}),
+      }
+      turns(n)
+      for _, task in ipairs(tasks) do task:cancel() end
+      for _, task in ipairs(tasks) do task:pawait() end
+    end
+    fs.rm(at "f", {missing_ok = true})
+    assert.same({}, fs.list(at()))
+  end))
+
+  it("of reading is over before the position changes", inside(function(at)
+    assert(fs.write(at "f", ("0123456789"):rep(100000)))
+    for n = 1, 50 do
+      local file <close> = assert(fs.open(at "f"))
+      local task = start(file.read, file)
+      turns(n % 3)
+      task:cancel()
+      assert.equal(1, file:seek("set", 1))
+      turns(n % 5)
+      assert.equal("123", file:read_exactly(3))
+      task:pawait()
+    end
+  end))
+end)
+
+describe("rm, recursive", function()
+  it("does not follow a link that takes a directory's place meanwhile", inside(function(at)
+    assert(fs.mkdir(at "tree/victim", {parents = true}))
+    assert(fs.mkdir(at "outside"))
+    assert(fs.write(at "outside/precious", "x"))
+    with("fs_unlink", function(real, path, callback)
+      if not path:find "victim$" then return real(path, callback) end
+      return real(path, function(...)
+        assert(os.rename(at "tree/victim", at "moved"))
+        assert(uv.fs_symlink(at "outside", at "tree/victim"))
+        callback(...)
+      end)
+    end, function() fs.rm(at "tree", {recursive = true}) end)
+    assert.is_true(fs.exists(at "outside/precious"))
+  end))
+
+  it("removes what is too deep for a path", inside(function(at)
+    local name = ("x"):rep(200)
+    local path = at "deep"
+    assert(fs.mkdir(path))
+    for _ = 1, 30 do
+      assert(uv.fs_rename(path, at "up"))
+      assert(uv.fs_mkdir(path, 511))
+      assert(uv.fs_rename(at "up", path .. "/" .. name))
+    end
+    assert(fs.rm(path, {recursive = true}))
+    assert.is_false(fs.exists(path))
+  end))
+end)
+
+describe("what is refused", function()
+  it("truncate: a size that is none, and the file goes on", inside(function(at)
+    local file <close> = assert(fs.open(at "f", "w"))
+    raises("truncate: option 'size' must be an integer of at least 0, got inf", file.truncate, file, math.huge)
+    assert(file:write "x")
+  end))
+
+  it("atomic: to put a file in the place of what is none", inside(function(at)
+    local pipe = at "pipe"
+    assert(os.execute("mkfifo " .. pipe))
+    failed("not_file", nil, fs.write(pipe, "x", {atomic = true}))
+    assert.equal("fifo", fs.stat(pipe).type)
+    failed("is_directory", "EISDIR", fs.write(at(), "x", {atomic = true}))
+  end))
+end)
