@@ -1,5 +1,6 @@
 -- lua/muster/process.lua: with the programs that every machine has.
 local async = require "muster"
+local fs = require "muster.fs"
 local process = require "muster.process"
 local program = require "spec.support.program"
 local spec = require "spec.support.io"
@@ -29,6 +30,10 @@ local function shell(script) return {"sh", "-c", script} end
 
 --- Ignores SIGTERM, says so, and sleeps.
 local STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+
+local function wait_until_stopped(pid)
+  while not assert(fs.read(("/proc/%d/stat"):format(pid))):find "%) T " do async.yield() end
+end
 
 describe("process: wrong arguments", function()
   it("are refused, by run and spawn", checked(function()
@@ -257,7 +262,22 @@ describe("process: spawn", function()
     assert.same({ok = false, signal = "SIGKILL"}, stubborn:stop(0.05))
     local stopped <close> = assert(spawn {"sleep", "100"})
     stopped:signal "SIGSTOP"
+    wait_until_stopped(stopped.pid) -- of two pending signals the lower number is first
     assert.same({ok = false, signal = "SIGKILL"}, stopped:stop(0))
+  end))
+
+  it("shutdown of its input: it reads the end", checked(function()
+    local child <close> = assert(spawn {"cat"})
+    assert(child.stdin:write "last")
+    assert.is_true(child.stdin:shutdown())
+    assert.equal("last", child.stdout:read_all())
+    failed("closed", nil, child.stdin:write "x")
+  end))
+
+  it("a stream that was read from is refused, and no pipe is left open", checked(function()
+    local child <close> = assert(spawn {"echo", "two words"})
+    child.stdout:read(3)
+    raises("run cat: stderr has been read from already", run, {"cat"}, {input = "x", stderr = child.stdout})
   end))
 
   it("stop, cut short, kills", checked(function()

@@ -110,7 +110,8 @@ function Stream:write(data)
   return true
 end
 
---- Says to the peer that nothing more will be written, once all has been. Reading goes on.
+--- Says to the peer that nothing more will be written, once all has been. Reading goes on. A pipe to a process, which
+--- has one direction only, is closed.
 ---@async
 ---@return true? ok
 ---@return muster.error?
@@ -123,6 +124,10 @@ function Stream:shutdown()
     if not request then resume(problem) end
   end)
   if problem and problem:find "^ENOTCONN" then return true end -- the peer has gone: it knows
+  if problem and problem:find "^ENOTSOCK" then -- a pipe has one direction only
+    self:close()
+    return true
+  end
   if problem then return failure.fail("shutdown " .. self.name, problem) end
   return true
 end

@@ -59,7 +59,8 @@ local stream = {}
 ---@return muster.error? error of kind "reset" if the peer reads no more
 function stream:write(data) end
 
----Says to the peer that nothing more will be written, once all has been. Reading goes on.
+---Says to the peer that nothing more will be written, once all has been. Reading goes on. A pipe to a
+---process, which has one direction only, is closed.
 ---@async
 ---@return true? ok
 ---@return muster.error?

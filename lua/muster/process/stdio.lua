@@ -54,7 +54,6 @@ local function add_given(self, name, value, what)
     return value.fd
   end
   if value.closed then return failure.closed(what .. ": " .. name) end
-  if value.input.size > 0 then error(("%s: %s has been read from already"):format(what, name), 0) end
   table.insert(self.given, value)
   return value.handle:fileno()
 end
@@ -72,12 +71,23 @@ function Plan:__close()
   for _, stream in pairs(self.started and self.given or self.streams) do stream:close() end
 end
 
+--- Raises if what a stream has read would be lost; before there is anything to be closed.
+local function check_unread(what, wanted)
+  for name in pairs(FILES) do
+    local value = wanted[name]
+    if getmetatable(value) == streams.Stream and value.input.size > 0 then
+      error(("%s: %s has been read from already"):format(what, name), 0)
+    end
+  end
+end
+
 --- Makes the pipes. To be closed, also after a failure.
 ---@param what string
 ---@param wanted table<string, any> by name; all three
 ---@return muster.stdio_plan
 ---@return muster.error?
 function M.plan(what, wanted)
+  check_unread(what, wanted)
   local self = setmetatable({inherited = {}, streams = {}, fds = {}, given = {}}, Plan)
   for _, name in ipairs {"stdin", "stdout", "stderr"} do
     local fd, err = descriptor(self, name, wanted[name], what)
