@@ -225,6 +225,19 @@ describe("stream: write", function()
     while b:read() do end
   end))
 
+  it("again and again cancelled, keeps no more than one", with_pair(function(a, b)
+    for _ = 1, 20 do async.move_on_after(0.001, a.write, a, MEGABYTE:rep(8)) end
+    assert(a.handle:write_queue_size() <= 8 * #MEGABYTE)
+    local writer = start(function()
+      assert(a:write "end")
+      assert(a:shutdown())
+    end)
+    local text = b:read_all()
+    assert.equal("end", text:sub(-3))
+    assert.equal(8 * #MEGABYTE + 3, #text)
+    writer:await()
+  end))
+
   it("shutdown: the other direction goes on", with_pair(function(a, b)
     assert(a:write "question")
     assert.is_true(a:shutdown())

@@ -17,6 +17,7 @@ local TURN = 32 -- so many writes in a row that need not wait, and others have t
 ---@class muster.stream: muster.reader
 ---@field handle userdata of luv
 ---@field writes integer in a row that did not wait
+---@field turn semaphore of one permit, held by the write under way
 local Stream = {}
 for name, method in pairs(reader.Reader) do Stream[name] = method end
 Stream.__index = Stream
@@ -75,15 +76,21 @@ function Stream:more()
   return failure.fail("read " .. self.name, input.problem)
 end
 
-local function write_rest(self, data)
+--- The permit is held until the system has taken it, also if the task is cancelled: no more than one write is kept.
+local function write_rest(self, data, permit)
   return core.suspend(function(resume)
-    local request, problem = self.handle:write(data, function(status) resume(status) end)
-    if not request then resume(problem) end
+    local function ended(status)
+      permit:release()
+      resume(status)
+    end
+    local request, problem = self.handle:write(data, ended)
+    if not request then ended(problem) end
   end)
 end
 
 --- Sends data, and waits until the system has taken all of it. Tasks that write to the same stream take turns. If the
---- task is cancelled meanwhile, what is left goes out all the same unless the stream is closed.
+--- task is cancelled meanwhile, what is left goes out all the same unless the stream is closed; the next write waits
+--- for that.
 ---@async
 ---@param data string
 ---@return true? ok
@@ -93,16 +100,19 @@ function Stream:write(data)
   if self.writes >= TURN then
     self.writes = 0
     core.yield()
-  else
-    reader.checkpoint()
   end
+  local permit = self.turn:acquire()
+  if self.closed or self.shut then permit:release() end
   if self.closed then return failure.closed("write " .. self.name) end
   if self.shut then return nil, failure.new("closed", "write " .. self.name, "it was shut down for writing") end
   local sent = data == "" and 0 or self.handle:try_write(data) or 0 -- a failure is seen again below
   self.writes = self.writes + 1
-  if sent == #data then return true end
+  if sent == #data then
+    permit:release()
+    return true
+  end
   self.writes = 0
-  local problem = write_rest(self, sent > 0 and data:sub(sent + 1) or data)
+  local problem = write_rest(self, sent > 0 and data:sub(sent + 1) or data, permit)
   if problem then
     if self.closed then return failure.closed("write " .. self.name) end
     return failure.fail("write " .. self.name, problem)
@@ -177,7 +187,8 @@ function Stream:__tostring() return ("%s (%s)"):format(self.name, self.closed an
 ---@param name string for messages
 ---@return muster.stream
 function M.new(handle, name)
-  return setmetatable({handle = handle, name = name, input = new_input(handle), writes = 0}, Stream)
+  return setmetatable({handle = handle, name = name, input = new_input(handle), writes = 0,
+                       turn = core.semaphore(1)}, Stream)
 end
 
 --- Takes over a descriptor of a pipe.
