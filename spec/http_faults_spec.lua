@@ -2,6 +2,7 @@
 local async = require "muster"
 local http = require "muster.http"
 local server = require "spec.support.http_server"
+local uv = require "luv"
 
 --- The error of a GET, at its head or at its body.
 local function failure(url, opts)
@@ -165,23 +166,44 @@ describe("http timeouts", function()
     assert.equal(1 << 20, #res:text())
   end)
 
-  it("connect", function()
-    -- a full backlog: the third handshake is not answered
-    local uv = require "luv"
+  --- The URL of a server with a full backlog, whose handshakes are not answered, and what closes it.
+  local function deaf()
     local tcp = uv.new_tcp()
     tcp:bind("127.0.0.1", 0)
     tcp:listen(0, function() end)
     local port, clients = tcp:getsockname().port, {}
-    for i = 1, 4 do
+    for i = 1, 8 do
       clients[i] = uv.new_tcp()
       clients[i]:connect("127.0.0.1", port, function() end)
+      if i % 4 == 0 then async.sleep(0.01) end -- libuv accepts one, whose place is then taken
     end
-    finally(function()
+    return "http://127.0.0.1:" .. port, function()
       tcp:close()
       for _, c in ipairs(clients) do c:close() end
-    end)
-    async.sleep(0.02)
-    check(failure("http://127.0.0.1:" .. port, {timeout = {connect = 0.05, first_byte = 0.05}}), "timeout", true)
+    end
+  end
+
+  it("connect", function()
+    local url, close = deaf()
+    finally(close)
+    local err = failure(url, {timeout = {connect = 0.02}})
+    check(err, "timeout", true, "connect")
+    assert.matches("no connection within 0.02 seconds", err.message)
+  end)
+
+  it("connect, after which the descriptor can be used again", function()
+    local url, close = deaf()
+    finally(close)
+    local s <close> = server.answering(function() return "ok" end)
+    local client <close> = http.client()
+    for _ = 1, 5 do
+      local before = server.descriptors()
+      check(failure(url, {timeout = {connect = 0.01}}), "timeout", true)
+      async.move_on_after(0.01, http.get, url)
+      assert.is_true(server.descriptors() <= before)
+      assert.equal("ok", assert(client:get(s.url)):text())
+      collectgarbage()
+    end
   end)
 end)
 

@@ -3,7 +3,9 @@
 **
 ** A connection that waits for its next request stays in the loop's set of descriptors, without keeping the loop alive:
 ** taking it out and putting it in again would be two system calls a request. Only if something arrives there meanwhile,
-** such as its end, it is taken out. */
+** such as its end, it is taken out. This holds for sockets of connections that have come about, as a response on them
+** shows: libcurl closes those by our callback, but others (that were still connecting, or are for looking up names) by
+** itself, right after it has asked for their removal. */
 #include "host/http.h"
 
 #include <stdlib.h>
@@ -25,7 +27,7 @@ struct mu_http_socket {
 /* ---- the table of sockets ---- */
 
 static mu_http_socket *find(const mu_http *http, int fd) {
-  return fd < http->nsockets ? http->sockets[fd] : NULL;
+  return fd >= 0 && fd < http->nsockets ? http->sockets[fd] : NULL;
 }
 
 static bool make_room(mu_http *http, int fd) {
@@ -52,7 +54,7 @@ static void give_back(mu_http *http, mu_http_socket *socket) {
   http->spare_sockets = socket;
 }
 
-static mu_http_socket *add(mu_http_client *c, int fd, bool ours) {
+static mu_http_socket *add(mu_http_client *c, int fd) {
   mu_http *http = c->http;
   mu_http_socket *socket = make_room(http, fd) ? take_spare(http) : NULL;
   if (!socket) return NULL;
@@ -66,7 +68,6 @@ static mu_http_socket *add(mu_http_client *c, int fd, bool ours) {
   socket->client = c;
   socket->http = http;
   socket->fd = fd;
-  socket->ours = ours;
   return http->sockets[fd] = socket;
 }
 
@@ -130,8 +131,16 @@ static void on_time(uv_timer_t *timer) {
 
 /* ---- from libcurl to the loop ---- */
 
-static void stop_watching(mu_http_socket *socket) {
+/* Has easy, whose socket it is, a response? */
+static bool has_response(const mu_curl *curl, CURL *easy) {
+  mu_http_easy *e = NULL;
+  curl->getinfo(easy, CURLINFO_PRIVATE, (char **)&e);
+  return e && e->x && e->x->has_head;
+}
+
+static void stop_watching(mu_http_socket *socket, CURL *easy) {
   if (!socket) return;
+  if (!socket->ours) socket->ours = has_response(&socket->http->curl, easy);
   socket->wanted = false;
   uv_unref((uv_handle_t *)&socket->poll);
   if (socket->ours) set_idle(socket, true);
@@ -142,9 +151,9 @@ static void stop_watching(mu_http_socket *socket) {
 static int watch(CURL *easy, curl_socket_t fd, int what, void *client, void *unused) {
   mu_http_client *c = client;
   mu_http_socket *socket = find(c->http, fd);
-  (void)easy, (void)unused;
-  if (what == CURL_POLL_REMOVE) return stop_watching(socket), 0;
-  if (!socket && !(socket = add(c, fd, false))) return -1;
+  (void)unused;
+  if (what == CURL_POLL_REMOVE) return stop_watching(socket, easy), 0;
+  if (!socket && !(socket = add(c, fd))) return -1;
   int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
   if (!socket->wanted) uv_ref((uv_handle_t *)&socket->poll);
   socket->wanted = true;
@@ -166,10 +175,8 @@ static int set_timer(CURLM *multi, long ms, void *client) {
 curl_socket_t mu_http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *address) {
   (void)purpose;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
-  if (fd < 0) return CURL_SOCKET_BAD;
-  if (add(client, fd, true)) return fd;
-  close(fd);
-  return CURL_SOCKET_BAD;
+  (void)client;
+  return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 int mu_http_close_socket(void *client, curl_socket_t fd) {
