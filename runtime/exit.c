@@ -20,6 +20,7 @@ static int os_exit(lua_State *L) {
     lua_State *main = m ? m->L : L;
     mu_sched *s = m ? m->s : NULL;
     if (m) m->s = NULL; /* a signal handler may still ask for it */
+    if (m) mu_httpd_close(&m->httpd);
     if (m) mu_http_close(&m->http);
     if (s) mu_sched_free(s);
     lua_close(main);

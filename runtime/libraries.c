@@ -2,6 +2,7 @@
 #include "bind/bind.h"
 #include "bind/embedded.h"
 #include "bind/http.h"
+#include "bind/http_server.h"
 #include "runtime.h"
 
 #include <lua-cjson.h>
@@ -91,6 +92,11 @@ static int open_http(lua_State *L) {
   return 1;
 }
 
+static int open_http_server(lua_State *L) {
+  mu_open_http_server(L, lua_upvalueindex(1), lua_touserdata(L, lua_upvalueindex(2)));
+  return 1;
+}
+
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_pushcfunction(L, open);
   lua_setfield(L, -2, name);
@@ -109,6 +115,10 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   lua_pushlightuserdata(L, &m->http);
   lua_pushcclosure(L, open_http, 2);
   lua_setfield(L, -2, "muster.http.core");
+  lua_pushvalue(L, sched);
+  lua_pushlightuserdata(L, &m->httpd);
+  lua_pushcclosure(L, open_http_server, 2);
+  lua_setfield(L, -2, "muster.http.server.core");
   lua_pop(L, 1);
 }
 
@@ -126,6 +136,7 @@ static void clear_modules(lua_State *L) {
   clear(L, "muster.host");
   clear(L, "muster.core");
   clear(L, "muster.http.core");
+  clear(L, "muster.http.server.core");
 }
 
 static void remove_searcher(lua_State *L) {

@@ -75,6 +75,9 @@ static int set_up(lua_State *L) {
   m->s = s;
   m->http.s = s;
   m->http.loop = &m->loop;
+  m->httpd.s = s;
+  m->httpd.loop = &m->loop.uv;
+  mu_list_init(&m->httpd.servers);
   lua_rawgetp(L, LUA_REGISTRYINDEX, s->root);
   lua_setiuservalue(L, -2, 1); /* what anchors the thread once the scheduler has been freed */
   s->seed = m->config.seed;
@@ -108,6 +111,7 @@ static bool make_state(muster *m) {
 static void close_state(muster *m) {
   if (m->s) mu_stop_watching(m, m->L);
   if (m->s) mu_loop_run_posts(&m->loop); /* they may complete what waits */
+  mu_httpd_close(&m->httpd);
   mu_http_close(&m->http);
   if (m->s) mu_sched_free(m->s);
   if (m->L) mu_loop_drain(&m->loop);

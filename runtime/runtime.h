@@ -3,6 +3,7 @@
 #define MU_RUNTIME_H
 
 #include "host/http.h"
+#include "host/http_server.h"
 #include "host/loop.h"
 #include "host/observe.h"
 #include "host/watchdog.h"
@@ -27,6 +28,7 @@ struct muster {
   muster **rest; /* in a foreign state: holds this struct after muster_close */
   mu_loop loop;
   mu_http http;
+  mu_httpd httpd;
   muster_config config;
   bool owns_state, running;
   mu_observe *observe; /* or NULL */

@@ -50,7 +50,7 @@ includes() {
       } else if (floor(to) > floor(from)) bad("goes up a floor")
     }
     /^[ \t]*#[ \t]*include[ \t]*"/ { split($0, part, "\""); judge(FILENAME, resolve(FILENAME, part[2])) }
-    /^[ \t]*#[ \t]*include[ \t]*<(uv|luv|curl)[.\/]/ && floor(FILENAME) <= 1 { bad("but base and sched do no I/O") }
+    /^[ \t]*#[ \t]*include[ \t]*<(uv|luv|curl|microhttpd)[.\/]/ && floor(FILENAME) <= 1 { bad("but base and sched do no I/O") }
     /^[ \t]*#[ \t]*include[ \t]*<(lua|lauxlib|lualib)\.h>/ && plain(FILENAME) { bad("but base is plain C") }'
 }
 
@@ -69,7 +69,7 @@ calls() {
 
 symbols() {
   undefined $(objects runtime/base runtime/sched) |
-    grep -E ': (uv_|luv_|curl_|clock(_|$)|gettimeofday$|time$|timespec_get$|nanosleep$|usleep$|sleep$)'
+    grep -E ': (uv_|luv_|curl_|MHD_|clock(_|$)|gettimeofday$|time$|timespec_get$|nanosleep$|usleep$|sleep$)'
 }
 
 lua_api() { grep -oE ' [A-Z] lua(L|open)?_[a-z_A-Z0-9]+$' | sed 's/.* //' | sort -u; }

@@ -50,6 +50,11 @@ function meta.__tostring(self)
   return table.concat(lines, "\n")
 end
 
+--- Makes headers of a list: name, value, name, value, …
+---@param list string[]
+---@return http.headers
+function M.of(list) return setmetatable(list, meta) end
+
 --- Reads a head as it came: the status line, then the headers.
 ---@param head string
 ---@return http.headers

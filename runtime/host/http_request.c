@@ -1,0 +1,268 @@
+/* http_request.c: one request of an HTTP server's: its body comes, its response goes. */
+#include "host/http_server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  MOST_DROPPED = 16 * 1024 * 1024
+}; /* bytes of a body that nobody wants, until the connection is closed */
+
+static const mu_mhd *mhd_of(const mu_request *r) { return &r->server->all->mhd; }
+
+/* ---- bytes ---- */
+
+static bool add(mu_bytes *b, const char *data, size_t size) {
+  if (b->from == b->to) b->from = b->to = 0;
+  if (b->capacity - b->to < size && b->from) {
+    memmove(b->data, b->data + b->from, b->to - b->from);
+    b->to -= b->from;
+    b->from = 0;
+  }
+  if (b->capacity - b->to < size) {
+    size_t capacity = 2 * b->to + size;
+    char *grown = realloc(b->data, capacity);
+    if (!grown) return false;
+    b->data = grown;
+    b->capacity = capacity;
+  }
+  memcpy(b->data + b->to, data, size);
+  b->to += size;
+  return true;
+}
+
+static void clear(mu_bytes *b) {
+  free(b->data);
+  *b = (mu_bytes){0};
+}
+
+/* ---- its life ---- */
+
+void mu_request_release(mu_request *r) {
+  if (--r->references) return;
+  clear(&r->in);
+  clear(&r->out);
+  free(r->target);
+  mu_server_release(r->server);
+  free(r);
+}
+
+void *mu_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
+  mu_server *server = cls;
+  mu_request *r = calloc(1, sizeof *r);
+  (void)connection;
+  if (!r || !(r->target = strdup(uri))) return free(r), NULL;
+  mu_list_init(&r->arrival);
+  mu_list_init(&r->quiet);
+  mu_list_push(&server->requests, &r->link);
+  r->server = server;
+  r->references = 1;
+  server->references++;
+  server->active++;
+  return r;
+}
+
+/* One in pieces refers to the request: it must not outlive the connection here. */
+static void drop_response(mu_request *r) {
+  struct MHD_Response *response = r->response;
+  r->response = NULL;
+  if (response) mhd_of(r)->destroy_response(response);
+}
+
+static enum MHD_Result queue_response(mu_request *r) {
+  enum MHD_Result done = mhd_of(r)->queue(r->connection, r->status, r->response);
+  drop_response(r);
+  return done;
+}
+
+static void suspend(mu_request *r) {
+  if (r->suspended) return;
+  r->suspended = true;
+  mhd_of(r)->suspend(r->connection);
+  mu_list_push(&r->server->unwatched, &r->quiet);
+}
+
+void mu_request_resume(mu_request *r) {
+  if (!r->suspended) return;
+  r->suspended = false;
+  mu_list_remove(&r->quiet);
+  if (r->peer && r->peer->watchable) uv_poll_stop(&r->peer->watch);
+  mhd_of(r)->resume(r->connection);
+  r->server->resumed = true;
+}
+
+void mu_request_abort(mu_request *r) {
+  mu_sched *s = r->server->s;
+  mu_task *task = r->task;
+  r->gone = true;
+  r->task = NULL;
+  if (task) mu_task_cancel(s, task);
+  mu_server_wake(s, &r->reader);
+  mu_server_wake(s, &r->writer);
+}
+
+void mu_request_completed(void *cls, struct MHD_Connection *connection, void **ctx,
+                          enum MHD_RequestTerminationCode code) {
+  mu_server *server = cls;
+  mu_request *r = *ctx;
+  (void)connection;
+  if (!r) return;
+  *ctx = NULL;
+  drop_response(r);
+  r->connection = NULL;
+  r->suspended = false;
+  mu_list_remove(&r->link);
+  mu_list_remove(&r->quiet);
+  if (r->peer) r->peer->request = NULL;
+  r->peer = NULL;
+  if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK) r->bodyless = true; /* what is written now, goes nowhere */
+  else mu_request_abort(r);
+  mu_server_wake(server->s, &r->writer);
+  if (--server->active == 0) mu_server_wake(server->s, &server->idler);
+  mu_request_release(r);
+}
+
+/* ---- it comes ---- */
+
+static enum MHD_Result refuse(mu_request *r, unsigned status, const char *text) {
+  static const char *const headers[] = {"Content-Type", "text/plain; charset=utf-8", "Connection", "close"};
+  r->discard = true;
+  if (!mu_request_respond(r, status, headers, 2, text, strlen(text))) return MHD_NO;
+  return queue_response(r);
+}
+
+static bool announced_too_large(mu_request *r) {
+  const char *length = mhd_of(r)->lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
+  return length && strtoull(length, NULL, 10) > r->server->options.max_body;
+}
+
+/* Its header is here. */
+static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, const char *method,
+                             const char *version) {
+  mu_server *server = r->server;
+  const union MHD_ConnectionInfo *info =
+      mhd_of(r)->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  r->connection = connection;
+  r->peer = info ? info->socket_context : NULL;
+  if (r->peer) r->peer->request = r, r->peer->deadline = 0;
+  if (strlen(method) >= sizeof r->method) return refuse(r, 501, "unknown method\n");
+  strcpy(r->method, method);
+  strncpy(r->version, version, sizeof r->version - 1);
+  r->bodyless = strcmp(method, "HEAD") == 0;
+  if (announced_too_large(r)) return refuse(r, 413, "the body is too large\n");
+  mu_list_push(&server->arrived, &r->arrival);
+  r->references++;
+  mu_server_wake(server->s, &server->acceptor);
+  return MHD_YES; /* not to be suspended yet: a response would be early, and the last of the connection */
+}
+
+static enum MHD_Result body_comes(mu_request *r, const char *data, size_t *size) {
+  if (!r->discard && r->in.to - r->in.from >= MU_REQUEST_ROOM) {
+    suspend(r);
+    return MHD_YES;
+  }
+  r->received += *size;
+  if (r->received > r->server->options.max_body) r->too_large = r->discard = true;
+  if (r->discard) {
+    r->dropped += *size;
+    clear(&r->in);
+  } else if (!add(&r->in, data, *size)) {
+    return MHD_NO;
+  }
+  *size = 0;
+  mu_server_wake(r->server->s, &r->reader);
+  return r->dropped > MOST_DROPPED ? MHD_NO : MHD_YES;
+}
+
+void mu_request_took(mu_request *r) {
+  clear(&r->in);
+  if (!r->body_done) mu_request_resume(r);
+}
+
+enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload, size_t *size,
+                                  void **ctx) {
+  mu_request *r = *ctx;
+  (void)cls, (void)url;
+  if (!r || r->gone) return MHD_NO;
+  if (!r->connection) return begin(r, connection, method, version);
+  if (*size) return body_comes(r, upload, size);
+  if (!r->body_done) mu_server_wake(r->server->s, &r->reader);
+  r->body_done = true;
+  if (r->response) return queue_response(r);
+  if (!r->answered) suspend(r);
+  return MHD_YES;
+}
+
+/* ---- it is answered ---- */
+
+/* Once all of the body is here the connection waits for this; before, the rest of the body is not wanted. */
+static bool answer(mu_request *r, unsigned status, const char *const *headers, size_t count) {
+  const mu_mhd *mhd = mhd_of(r);
+  bool ok = r->response;
+  for (size_t i = 0; ok && i < count; i++)
+    ok = mhd->add_header(r->response, headers[2 * i], headers[2 * i + 1]) == MHD_YES;
+  if (ok && r->server->draining) mhd->add_header(r->response, "Connection", "close");
+  if (!ok) {
+    drop_response(r);
+    return false;
+  }
+  r->answered = true;
+  r->status = status;
+  r->discard = true;
+  if (status < 200 || status == 204 || status == 304) r->bodyless = true;
+  mu_request_resume(r);
+  return true;
+}
+
+bool mu_request_respond(mu_request *r, unsigned status, const char *const *headers, size_t count,
+                        const char *body, size_t size) {
+  if (!r->connection || r->gone) return true;
+  r->response = mhd_of(r)->response_from_buffer(size, (void *)body, MHD_RESPMEM_MUST_COPY);
+  return answer(r, status, headers, count);
+}
+
+/* The library wants more to send. Without any, the connection sleeps until there is. */
+static ssize_t read_out(void *cls, uint64_t position, char *buffer, size_t most) {
+  mu_request *r = cls;
+  size_t size = r->out.to - r->out.from;
+  (void)position;
+  if (r->gone) return MHD_CONTENT_READER_END_WITH_ERROR;
+  if (!size && r->ending) return MHD_CONTENT_READER_END_OF_STREAM;
+  if (!size) return suspend(r), 0;
+  if (size > most) size = most;
+  memcpy(buffer, r->out.data + r->out.from, size);
+  r->out.from += size;
+  if (r->out.to - r->out.from < MU_REQUEST_ROOM) mu_server_wake(r->server->s, &r->writer);
+  return (ssize_t)size;
+}
+
+static void stream_ended(void *cls) { mu_request_release(cls); }
+
+bool mu_request_stream(mu_request *r, unsigned status, const char *const *headers, size_t count,
+                       uint64_t size) {
+  r->streams = true;
+  if (!r->connection || r->gone) return true;
+  r->response = mhd_of(r)->response_from_callback(size, MU_REQUEST_ROOM, read_out, r, stream_ended);
+  if (r->response) r->references++;
+  return answer(r, status, headers, count);
+}
+
+bool mu_request_write(mu_request *r, const char *data, size_t size) {
+  if (r->bodyless || r->gone) return true;
+  if (!add(&r->out, data, size)) return false;
+  mu_request_resume(r);
+  return true;
+}
+
+void mu_request_finish(mu_request *r) {
+  r->ending = true;
+  if (r->connection) mu_request_resume(r);
+}
+
+void mu_request_done(mu_request *r) {
+  r->task = NULL;
+  if (r->answered && (!r->streams || r->ending)) return;
+  r->gone = true;
+  if (r->connection) mu_request_resume(r);
+}
