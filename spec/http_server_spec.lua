@@ -56,6 +56,12 @@ local function until_true(condition)
 end
 
 describe("http server: options", function()
+  it("is begun by http.serve too", function()
+    local http = require "muster.http"
+    local one <close> = assert(http.serve {handler = function(req) return {json = {path = req.path}} end})
+    assert.equal('{"path":"\\/abc"}', assert(http.get(one.url .. "/abc")):text())
+  end)
+
   it("are checked", function()
     raises("option 'handler' must be a function, got nil", server.serve, {})
     raises("unknown option 'prot'", server.serve, {handler = print, prot = 1})

@@ -164,6 +164,12 @@ function M.client(opts) return (checked(new_client, "http.client", opts == nil a
 
 function M.request(opts) return default():request(opts) end
 
+--- Serves HTTP: `require "muster.http.server".serve`, which loads its library when first used.
+---@param opts muster.http.server.options
+---@return muster.http.server? server
+---@return muster.error?
+function M.serve(opts) return require "muster.http.server".serve(opts) end
+
 for _, name in ipairs(shorthands) do
   local method = client[name]
   M[name] = function(url, opts) return method(shared or default(), url, opts) end

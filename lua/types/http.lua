@@ -175,4 +175,10 @@ function headers:all(name) end
 ---@field id string of this event or the last one that had one
 ---@field retry integer? milliseconds, as last told
 
+---Serves HTTP, each request in a task of its own: `require "muster.http.server".serve`.
+---@param options muster.http.server.options
+---@return muster.http.server? server
+---@return muster.error?
+function http.serve(options) end
+
 return http
