@@ -57,7 +57,6 @@ end
 
 describe("http server: options", function()
   it("is begun by http.serve too", function()
-    local http = require "muster.http"
     local one <close> = assert(http.serve {handler = function(req) return {json = {path = req.path}} end})
     assert.equal('{"path":"\\/abc"}', assert(http.get(one.url .. "/abc")):text())
   end)
