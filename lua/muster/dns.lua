@@ -4,6 +4,7 @@ local failure = require "muster.failure"
 local options = require "muster.options"
 local checkpoint = require "muster.stream.reader".checkpoint
 local uv = require "luv"
+local request = require "muster.request"
 
 local M = {}
 
@@ -16,22 +17,7 @@ local known = {
 
 --- What a function of luv with a callback gives, or nil, err. Cancelling gives up a question not yet asked.
 local function ask(what, start, ...)
-  local arguments = table.pack(...)
-  local over
-  local problem, result, second = core.suspend(function(resume)
-    arguments[arguments.n + 1] = function(...)
-      over = true
-      resume(...)
-    end
-    local request, problem = start(table.unpack(arguments, 1, arguments.n + 1))
-    if not request then
-      resume(problem)
-      return
-    end
-    return function()
-      if not over then uv.cancel(request) end
-    end
-  end)
+  local problem, result, second = request(start, nil, ...)
   if problem then return failure.fail(what, problem) end
   return result, second
 end

@@ -8,6 +8,7 @@ local failure = require "muster.failure"
 local options = require "muster.options"
 local reader = require "muster.stream.reader"
 local uv = require "luv"
+local await_request = require "muster.request"
 
 local M = {}
 
@@ -30,22 +31,7 @@ File.__name = "muster.file"
 --- meanwhile, a result that must not be lost goes to `drop`.
 ---@async
 function M.call(drop, name, ...)
-  local arguments = table.pack(...)
-  local over
-  local problem, result = core.suspend(function(resume)
-    arguments[arguments.n + 1] = function(problem, result)
-      over = true -- between the cancellation and the task's turn this may come, and then the request is gone
-      if not resume(problem, result) and drop then drop(result) end
-    end
-    local request, problem = uv["fs_" .. name](table.unpack(arguments, 1, arguments.n + 1))
-    if not request then
-      resume(problem)
-      return
-    end
-    return function()
-      if not over then uv.cancel(request) end
-    end
-  end)
+  local problem, result = await_request(uv["fs_" .. name], drop, ...)
   if problem then return nil, problem end
   return result
 end
