@@ -46,11 +46,11 @@ LUA_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags lua5.4 2>/de
 LUA_LIBDIR := $(shell pkg-config --variable=libdir lua5.4 2>/dev/null)
 LUA_RE     := $(shell pkg-config --variable=INSTALL_LMOD lua5.4 2>/dev/null)/re.lua
 LUA_LIBS   := -L$(LUA_LIBDIR) -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
-LIBS       := $(LUA_LIBS) -l:liblua5.4-lpeg.a -l:liblua5.4-cjson.a -l:liblua5.4-luv.a -l:libuv_a.a -lpthread
+LIBS       := $(LUA_LIBS) -l:liblua5.4-lpeg.a -l:liblua5.4-cjson.a -l:liblua5.4-luv.a -l:libuv_a.a -l:libmd.a -lpthread
 WRAP       := -Wl,--wrap=luaC_step,--wrap=luaC_fullgc# see runtime/collector.c
 EDIT_LIBS  := libedit.a libtinfo.a libbsd.a libmd.a
 CLI_LIBS   := $(addprefix -l:,$(EDIT_LIBS)) $(addprefix -Wl$(comma)--exclude-libs$(comma),$(EDIT_LIBS))
-SHARED     := lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv lua5.4
+SHARED     := lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libmd lua5.4
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes
 COMMON  := -std=c11 -D_DEFAULT_SOURCE $(WARN) $(LUA_CFLAGS)

@@ -1,5 +1,6 @@
 /* libraries.c: what scripts can require without installing anything. */
 #include "bind/bind.h"
+#include "bind/digest.h"
 #include "bind/embedded.h"
 #include "bind/http.h"
 #include "bind/http_server.h"
@@ -107,6 +108,7 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   preload(L, "lpeg", luaopen_lpeg);
   preload(L, "cjson", luaopen_cjson);
   preload(L, "luv", mu_prepare_luv(L, m));
+  preload(L, "muster.digest", mu_open_digest);
   preload(L, "muster.host", mu_open_host);
   lua_pushvalue(L, sched);
   lua_pushcclosure(L, open_core, 1);
@@ -133,6 +135,7 @@ static void clear(lua_State *L, const char *name) {
 static void clear_modules(lua_State *L) {
   for (const mu_embedded_module *m = mu_embedded; m->name; m++)
     if (strncmp(m->name, "muster", 6) == 0) clear(L, m->name);
+  clear(L, "muster.digest");
   clear(L, "muster.host");
   clear(L, "muster.core");
   clear(L, "muster.http.core");

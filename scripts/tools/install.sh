@@ -26,7 +26,7 @@ END
 }
 
 # What libmuster.a needs beside Lua itself, which is in Requires because a host calls it too.
-LIBS_PRIVATE='-llua5.4-lpeg -llua5.4-cjson -llua5.4-luv -luv_a -lpthread -lm -ldl'
+LIBS_PRIVATE='-llua5.4-lpeg -llua5.4-cjson -llua5.4-luv -luv_a -lmd -lpthread -lm -ldl'
 
 put 755 "$BUILD/muster" bin
 put 644 runtime/include/muster.h include

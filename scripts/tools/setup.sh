@@ -17,12 +17,13 @@ file_from() { [ -r "$1" ] || need "$2"; }
 library_from() { pkg-config --exists "$1" 2>/dev/null || need "$2"; }
 
 check_libraries() {
-  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libedit libcurl libmicrohttpd 2>/dev/null && return
+  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libmd libedit libcurl libmicrohttpd 2>/dev/null && return
   library_from lua5.4 liblua5.4-dev
   library_from lua5.4-lpeg lua-lpeg-dev
   library_from lua5.4-cjson lua-cjson-dev
   library_from lua5.4-luv lua-luv-dev
   library_from libuv libuv1-dev
+  library_from libmd libmd-dev # SHA-256
   library_from libedit libedit-dev
   library_from libcurl libcurl4-openssl-dev # its headers; the library is loaded when first used
   library_from libmicrohttpd libmicrohttpd-dev # likewise
