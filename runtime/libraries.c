@@ -4,6 +4,7 @@
 #include "bind/embedded.h"
 #include "bind/http.h"
 #include "bind/http_server.h"
+#include "bind/json.h"
 #include "runtime.h"
 
 #include <lua-cjson.h>
@@ -98,6 +99,11 @@ static int open_http_server(lua_State *L) {
   return 1;
 }
 
+static int open_json(lua_State *L) {
+  mu_open_json(L, lua_upvalueindex(1));
+  return 1;
+}
+
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
   lua_pushcfunction(L, open);
   lua_setfield(L, -2, name);
@@ -113,6 +119,9 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   lua_pushvalue(L, sched);
   lua_pushcclosure(L, open_core, 1);
   lua_setfield(L, -2, "muster.core");
+  lua_pushvalue(L, sched);
+  lua_pushcclosure(L, open_json, 1);
+  lua_setfield(L, -2, "muster.json.core");
   lua_pushvalue(L, sched);
   lua_pushlightuserdata(L, &m->http);
   lua_pushcclosure(L, open_http, 2);
@@ -138,6 +147,7 @@ static void clear_modules(lua_State *L) {
   clear(L, "muster.digest");
   clear(L, "muster.host");
   clear(L, "muster.core");
+  clear(L, "muster.json.core");
   clear(L, "muster.http.core");
   clear(L, "muster.http.server.core");
 }
