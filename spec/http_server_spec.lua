@@ -241,6 +241,52 @@ describe("http server: streaming", function()
   end)
 end)
 
+describe("http server: abort", function()
+  it("cuts the connection: what was written has gone, the end has not", serving(function(_, res)
+    res:write "begun"
+    res:abort()
+    assert.is_nil((res:write "more"))
+    return "ignored"
+  end, function(s)
+    assert.truthy(exchange(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"):find "5\r\nbegun\r\n$")
+  end))
+
+  it("before a response there is nothing", serving(function(req, res)
+    if req.method == "POST" then req:body() end
+    res:abort()
+  end, function(s)
+    assert.equal("", exchange(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+    assert.equal("", exchange(s, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"))
+  end))
+
+  it("sends a head that was begun", serving(function(_, res)
+    res:start()
+    res:abort()
+  end, function(s)
+    assert.truthy(exchange(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"):find "^HTTP/1.1 200 .*\r\n\r\n$")
+  end))
+
+  it("as a reset", serving(function(_, res)
+    res:abort "reset"
+  end, function(s)
+    local c <close> = assert(net.connect("127.0.0.1", s.port))
+    c:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    failed("reset", "ECONNRESET", c:read())
+  end))
+
+  it("is no cancellation of the handler", function()
+    local after
+    serving(function(_, res)
+      res:abort()
+      async.sleep(0.02)
+      after = true
+    end, function(s)
+      assert.equal("", exchange(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+      until_true(function() return after end)
+    end)()
+  end)
+end)
+
 describe("http server: trouble", function()
   it("an error in a handler gives 500 and a report, before and after its first piece", function()
     local script = program.file [[

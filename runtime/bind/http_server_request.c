@@ -133,6 +133,7 @@ static int request_write(lua_State *L) {
   const char *chunk = luaL_checklstring(L, 2, &size);
   mu_task *t = mu_enter(L, s, "write");
   lua_settop(L, 2);
+  if (r->cut) return lua_pushboolean(L, false), 1;
   if (r->ending) return luaL_error(L, "write: the response has ended");
   if (!mu_request_write(r, chunk, size)) return luaL_error(L, "not enough memory");
   bool room = r->bodyless || r->gone || !r->connection || r->out.to - r->out.from < MU_REQUEST_ROOM;
@@ -143,6 +144,12 @@ static int request_write(lua_State *L) {
 
 static int request_finish(lua_State *L) {
   mu_request_finish(check(L));
+  return 0;
+}
+
+/* request:cut(reset): closes the connection */
+static int request_cut(lua_State *L) {
+  mu_request_cut(check(L), lua_toboolean(L, 2));
   return 0;
 }
 
@@ -172,10 +179,16 @@ static int request_collect(lua_State *L) {
 }
 
 void mu_server_request_class(lua_State *L, int s) {
-  static const luaL_Reg methods[] = {{"begin", request_begin},     {"read", request_read},
-                                     {"respond", request_respond}, {"stream", request_stream},
-                                     {"write", request_write},     {"finish", request_finish},
-                                     {"done", request_done},       {"state", request_state},
-                                     {"__gc", request_collect},    {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"begin", request_begin},
+                                     {"read", request_read},
+                                     {"respond", request_respond},
+                                     {"stream", request_stream},
+                                     {"write", request_write},
+                                     {"finish", request_finish},
+                                     {"cut", request_cut},
+                                     {"done", request_done},
+                                     {"state", request_state},
+                                     {"__gc", request_collect},
+                                     {NULL, NULL}};
   mu_class(L, s, "http.server.request", methods);
 }

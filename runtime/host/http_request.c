@@ -222,12 +222,19 @@ bool mu_request_respond(mu_request *r, unsigned status, const char *const *heade
   return answer(r, status, headers, count);
 }
 
+/* If wanted. Closing would send the end first, which the library does by itself. */
+static void send_reset(const mu_request *r) {
+  struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+  if (r->reset && r->peer) connect(r->peer->socket, &nobody, sizeof nobody);
+}
+
 /* The library wants more to send. Without any, the connection sleeps until there is. */
 static ssize_t read_out(void *cls, uint64_t position, char *buffer, size_t most) {
   mu_request *r = cls;
   size_t size = r->out.to - r->out.from;
   (void)position;
   if (r->gone) return MHD_CONTENT_READER_END_WITH_ERROR;
+  if (!size && r->cut) return send_reset(r), MHD_CONTENT_READER_END_WITH_ERROR;
   if (!size && r->ending) return MHD_CONTENT_READER_END_OF_STREAM;
   if (!size) return suspend(r), 0;
   if (size > most) size = most;
@@ -258,6 +265,16 @@ bool mu_request_write(mu_request *r, const char *data, size_t size) {
 void mu_request_finish(mu_request *r) {
   r->ending = true;
   if (r->connection) mu_request_resume(r);
+}
+
+void mu_request_cut(mu_request *r, bool reset) {
+  if (!r->connection || r->gone) return;
+  r->cut = true;
+  r->reset = reset;
+  r->task = NULL; /* which may go on */
+  if (r->streams) r->ending = true;
+  else r->gone = true, send_reset(r);
+  mu_request_resume(r);
 }
 
 void mu_request_done(mu_request *r) {

@@ -89,6 +89,7 @@ struct mu_request {
   bool answered;        /* it has its response */
   bool streams, ending; /* the response comes in pieces; all are written */
   bool bodyless;        /* the client gets none, whatever is written */
+  bool cut, reset;      /* the connection ends here, though the response does not; by a reset */
   bool gone;            /* client or server: nothing can be sent any more */
 };
 
@@ -129,6 +130,10 @@ bool mu_request_stream(mu_request *r, unsigned status, const char *const *header
                        uint64_t size);
 bool mu_request_write(mu_request *r, const char *data, size_t size);
 void mu_request_finish(mu_request *r);
+
+/* Closes the connection once what was written has gone, in the middle of the response or before it. reset: the client
+** sees a reset, and may lose what it has not read. */
+void mu_request_cut(mu_request *r, bool reset);
 
 /* The task has done with it; without a response, or with one that is not finished, the connection is closed. */
 void mu_request_done(mu_request *r);

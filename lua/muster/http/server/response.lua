@@ -48,6 +48,7 @@ end
 ---@field headers table<string, any> to be set before the first piece
 ---@field core userdata
 ---@field begun boolean
+---@field aborted boolean?
 local Response = {}
 Response.__index = Response
 Response.__name = "muster.http.server.response"
@@ -70,6 +71,17 @@ function Response:write(chunk)
   self:start()
   if self.core:write(chunk) then return true end
   return nil, failure.new("reset", "write", "the client has gone away")
+end
+
+--- Cuts the connection in the middle of the response, or before it, as a server that crashes does: what was written is
+--- sent, the end is not. What the handler does afterwards goes nowhere.
+---@param how "reset"? the client sees a reset, and may lose what it has not read yet
+function Response:abort(how)
+  if how ~= nil and how ~= "reset" then
+    error(("abort: expected nothing or \"reset\", got %s"):format(tostring(how)), 2)
+  end
+  self.core:cut(how == "reset")
+  self.aborted = true
 end
 
 local fields = {data = true, event = true, id = true, retry = true, comment = true}
@@ -142,6 +154,7 @@ end
 
 --- Sends what the handler has returned, unless it has written pieces.
 function M.send(res, answer)
+  if res.aborted then return end
   if res.begun then
     if answer ~= nil then error("response: the handler has written pieces, and returned a response", 0) end
   elseif type(answer) == "string" then
