@@ -86,9 +86,9 @@ void mu_request_resume(mu_request *r) {
   if (!r->suspended) return;
   r->suspended = false;
   mu_list_remove(&r->quiet);
-  if (r->peer && r->peer->watchable) uv_poll_stop(&r->peer->watch);
+  if (r->peer && uv_is_active((uv_handle_t *)&r->peer->watch)) uv_poll_stop(&r->peer->watch);
   mhd_of(r)->resume(r->connection);
-  r->server->resumed = true;
+  r->server->again = true;
 }
 
 void mu_request_abort(mu_request *r) {
@@ -187,10 +187,11 @@ enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, 
   if (!r || r->gone) return MHD_NO;
   if (!r->connection) return begin(r, connection, method, version);
   if (*size) return body_comes(r, upload, size);
+  if (r->response) return queue_response(r);
+  if (!r->body_done) r->server->fresh = true; /* to be suspended when it is asked again: most answer at once */
+  else if (!r->answered) suspend(r);
   if (!r->body_done) mu_server_wake(r->server->s, &r->reader);
   r->body_done = true;
-  if (r->response) return queue_response(r);
-  if (!r->answered) suspend(r);
   return MHD_YES;
 }
 

@@ -125,21 +125,29 @@ static void run(mu_server *server) {
   const mu_mhd *mhd = &server->all->mhd;
   MHD_UNSIGNED_LONG_LONG milliseconds = 0;
   bool timed = false;
-  for (int i = 0; i < RUNS; i++) {
+  server->fresh = false;
+  for (int i = 0; i < RUNS && !server->fresh; i++) {
     mhd->run(server->daemon);
     timed = mhd->get_timeout(server->daemon, &milliseconds) == MHD_YES;
     if (!timed || milliseconds > 0) break;
   }
+  if (server->fresh) server->again = true;
   if (timed)
     uv_timer_start(&server->timer, on_timer, milliseconds ? milliseconds : 1, 0); /* 0 might never end */
   else uv_timer_stop(&server->timer);
 }
 
-static void on_timer(uv_timer_t *timer) { run(timer->data); }
+/* Tasks first: the library then sends what they answer, with the same look at its connections. */
+static void run_soon(mu_server *server) {
+  if (mu_sched_ready(server->s)) server->again = true;
+  else run(server);
+}
+
+static void on_timer(uv_timer_t *timer) { run_soon(timer->data); }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)status, (void)events;
-  run(poll->data);
+  run_soon(poll->data);
 }
 
 /* Only those that are still suspended when all tasks have run: most never need it. */
@@ -154,8 +162,8 @@ static void watch_suspended(mu_server *server) {
 /* Tasks have run: what they have resumed goes on, all at once. */
 static void on_prepare(uv_prepare_t *prepare) {
   mu_server *server = prepare->data;
-  if (server->resumed) {
-    server->resumed = false;
+  if (server->again) {
+    server->again = false;
     run(server);
   }
   if (mu_sched_ready(server->s)) uv_stop(server->all->loop);

@@ -48,7 +48,8 @@ typedef struct {
   uint32_t references;
   int port;
   bool draining;
-  bool resumed; /* has any connection been, since the library ran? */
+  bool again; /* is the library to run once tasks have? */
+  bool fresh; /* has a request come whole while it ran? */
 } mu_server;
 
 typedef struct mu_request mu_request;
