@@ -70,11 +70,13 @@ static int start(lua_State *L) {
 
 /* ---- requests ---- */
 
-/* Stack: server. */
+/* Stack: server, owner. */
 static int push_request(lua_State *L) {
   mu_server *server = *(mu_server **)lua_touserdata(L, 1);
-  mu_request **box = lua_newuserdatauv(L, sizeof *box, 0);
+  mu_request **box = lua_newuserdatauv(L, sizeof *box, 1);
   *box = NULL;
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, lua_upvalueindex(3));
   lua_setmetatable(L, -2);
   *box = mu_server_take(server);
@@ -88,12 +90,12 @@ static int arrived(lua_State *L, int status, lua_KContext ctx) {
   return push_request(L);
 }
 
-/* server:accept() -> request; nil: the server is closed. Upvalue 3: the metatable of requests */
+/* server:accept(owner) -> request; nil: the server is closed. Upvalue 3: the metatable of requests */
 static int server_accept(lua_State *L) {
   mu_sched *s = mu_self(L);
   mu_server *server = check(L);
   mu_task *t = mu_enter(L, s, "accept");
-  lua_settop(L, 1);
+  lua_settop(L, 2);
   if (!server || !server->daemon || !mu_list_empty(&server->arrived)) {
     if (!server || !server->daemon) return lua_pushnil(L), 1;
     return push_request(L);
@@ -166,5 +168,7 @@ void mu_open_http_server(lua_State *L, int s, mu_httpd *all) {
   lua_pushlightuserdata(L, all);
   lua_pushcclosure(L, start, 3);
   lua_setfield(L, module, "listen");
+  lua_pushvalue(L, module + 2);
+  lua_setfield(L, module, "request");
   lua_settop(L, module);
 }

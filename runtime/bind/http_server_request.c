@@ -1,6 +1,9 @@
 /* http_server_request.c: requests of an HTTP server, as the handler's task has them. */
 #include "bind/http_server.h"
 
+#include <netinet/in.h>
+#include <string.h>
+
 enum { MOST_HEADERS = 200 }; /* of a response */
 
 static mu_request *check(lua_State *L) {
@@ -11,23 +14,7 @@ static mu_request *check(lua_State *L) {
 
 /* ---- what came ---- */
 
-typedef struct {
-  lua_State *L;
-  lua_Integer n;
-} collecting;
-
-static enum MHD_Result collect(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
-  collecting *c = cls;
-  (void)kind;
-  lua_pushstring(c->L, name);
-  lua_rawseti(c->L, -2, ++c->n);
-  lua_pushstring(c->L, value ? value : "");
-  lua_rawseti(c->L, -2, ++c->n);
-  return MHD_YES;
-}
-
-/* request:begin() -> method, target, version, {name, value, …}; the running task works on it. Nothing if the client has
-** gone away. */
+/* request:begin() -> method, target; the running task works on it. Nothing if the client has gone away. */
 static int request_begin(lua_State *L) {
   mu_request *r = check(L);
   mu_task *t = mu_enter(L, mu_self(L), "handler");
@@ -35,11 +22,38 @@ static int request_begin(lua_State *L) {
   r->task = t;
   lua_pushstring(L, r->method);
   lua_pushstring(L, r->target);
-  lua_pushstring(L, r->version);
-  lua_newtable(L);
-  collecting c = {L, 0};
-  r->server->all->mhd.get_connection_values(r->connection, MHD_HEADER_KIND, collect, &c);
-  return 4;
+  return 2;
+}
+
+/* request:headers() -> {name, value, …} */
+static int request_headers(lua_State *L) {
+  mu_request *r = check(L);
+  const char *text = r->headers;
+  lua_createtable(L, (int)r->header_count * 2, 0);
+  for (size_t i = 0; i < 2 * r->header_count; i++) {
+    lua_pushstring(L, text);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+    text += strlen(text) + 1;
+  }
+  return 1;
+}
+
+static int request_version(lua_State *L) {
+  lua_pushstring(L, check(L)->version);
+  return 1;
+}
+
+/* request:remote() -> address, port */
+static int request_remote(lua_State *L) {
+  mu_request *r = check(L);
+  char text[INET6_ADDRSTRLEN] = "";
+  bool six = r->from.ss_family == AF_INET6;
+  if (six) uv_ip6_name((struct sockaddr_in6 *)&r->from, text, sizeof text);
+  else uv_ip4_name((struct sockaddr_in *)&r->from, text, sizeof text);
+  lua_pushstring(L, text);
+  lua_pushinteger(L, ntohs(six ? ((struct sockaddr_in6 *)&r->from)->sin6_port
+                               : ((struct sockaddr_in *)&r->from)->sin_port));
+  return 2;
 }
 
 static int push_some(lua_State *L, int status, lua_KContext ctx) {
@@ -91,7 +105,7 @@ static int refused(lua_State *L) {
   return luaL_error(L, "the response is refused: out of memory, or a header is not allowed");
 }
 
-/* request:respond(status, headers, body) */
+/* request:respond(status, headers, body): nothing if the body was too large, and `refusing` is not set */
 static int request_respond(lua_State *L) {
   const char *headers[2 * MOST_HEADERS];
   mu_request *r = check(L);
@@ -99,6 +113,7 @@ static int request_respond(lua_State *L) {
   unsigned status = (unsigned)luaL_checkinteger(L, 2);
   size_t n = headers_at(L, 3, headers);
   const char *body = luaL_checklstring(L, 4, &size);
+  if (r->too_large && !lua_toboolean(L, 5)) return 0;
   if (r->answered) return luaL_error(L, "the request has been answered already");
   if (!mu_request_respond(r, status, headers, n, body, size)) return refused(L);
   return 0;
@@ -153,10 +168,21 @@ static int request_cut(lua_State *L) {
   return 0;
 }
 
-/* request:done(): the task has done with it */
+/* request:done([for_good]) -> true: the task has done with it; false, and no effect: it lacks its response, and is not
+** done with for good */
 static int request_done(lua_State *L) {
-  mu_request_done(check(L));
-  return 0;
+  mu_request *r = check(L);
+  bool done = r->answered || r->gone || !r->connection || lua_toboolean(L, 2);
+  if (done) mu_request_done(r);
+  lua_pushboolean(L, done);
+  return 1;
+}
+
+/* request:owner() -> what accept was given */
+static int request_owner(lua_State *L) {
+  check(L);
+  lua_getiuservalue(L, 1, 1);
+  return 1;
 }
 
 /* -> has it its response? is the client gone? was the body too large? */
@@ -179,16 +205,11 @@ static int request_collect(lua_State *L) {
 }
 
 void mu_server_request_class(lua_State *L, int s) {
-  static const luaL_Reg methods[] = {{"begin", request_begin},
-                                     {"read", request_read},
-                                     {"respond", request_respond},
-                                     {"stream", request_stream},
-                                     {"write", request_write},
-                                     {"finish", request_finish},
-                                     {"cut", request_cut},
-                                     {"done", request_done},
-                                     {"state", request_state},
-                                     {"__gc", request_collect},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"begin", request_begin},     {"headers", request_headers}, {"version", request_version},
+      {"remote", request_remote},   {"owner", request_owner},     {"read", request_read},
+      {"respond", request_respond}, {"stream", request_stream},   {"write", request_write},
+      {"finish", request_finish},   {"cut", request_cut},         {"done", request_done},
+      {"state", request_state},     {"__gc", request_collect},    {NULL, NULL}};
   mu_class(L, s, "http.server.request", methods);
 }

@@ -43,6 +43,7 @@ void mu_request_release(mu_request *r) {
   clear(&r->in);
   clear(&r->out);
   free(r->target);
+  free(r->headers);
   mu_server_release(r->server);
   free(r);
 }
@@ -136,6 +137,45 @@ static bool announced_too_large(mu_request *r) {
   return length && strtoull(length, NULL, 10) > r->server->options.max_body;
 }
 
+typedef struct {
+  char *to; /* or NULL: only counts */
+  size_t size, count;
+} copying;
+
+static void copy_text(copying *c, const char *text) {
+  size_t size = strlen(text) + 1;
+  if (c->to) memcpy(c->to + c->size, text, size);
+  c->size += size;
+}
+
+static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  copying *c = cls;
+  (void)kind;
+  copy_text(c, name);
+  copy_text(c, value ? value : "");
+  c->count++;
+  return MHD_YES;
+}
+
+/* The task may look at them when the connection has gone. */
+static bool copy_headers(mu_request *r) {
+  copying counted = {0};
+  mhd_of(r)->get_connection_values(r->connection, MHD_HEADER_KIND, copy_header, &counted);
+  if (!(r->headers = malloc(counted.size + 1))) return false;
+  copying c = {r->headers, 0, 0};
+  mhd_of(r)->get_connection_values(r->connection, MHD_HEADER_KIND, copy_header, &c);
+  r->header_count = c.count;
+  return true;
+}
+
+static void copy_address(mu_request *r) {
+  const union MHD_ConnectionInfo *info =
+      mhd_of(r)->get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (!info || !info->client_addr) return;
+  bool six = info->client_addr->sa_family == AF_INET6;
+  memcpy(&r->from, info->client_addr, six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+}
+
 /* Its header is here. */
 static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, const char *method,
                              const char *version) {
@@ -150,6 +190,8 @@ static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, c
   strncpy(r->version, version, sizeof r->version - 1);
   r->bodyless = strcmp(method, "HEAD") == 0;
   if (announced_too_large(r)) return refuse(r, 413, "the body is too large\n");
+  if (!copy_headers(r)) return MHD_NO;
+  copy_address(r);
   mu_list_push(&server->arrived, &r->arrival);
   r->references++;
   mu_server_wake(server->s, &server->acceptor);
@@ -188,7 +230,8 @@ enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, 
   if (!r->connection) return begin(r, connection, method, version);
   if (*size) return body_comes(r, upload, size);
   if (r->response) return queue_response(r);
-  if (!r->body_done) r->server->fresh = true; /* to be suspended when it is asked again: most answer at once */
+  if (!r->body_done)
+    r->server->fresh = true; /* to be suspended when it is asked again: most answer at once */
   else if (!r->answered) suspend(r);
   if (!r->body_done) mu_server_wake(r->server->s, &r->reader);
   r->body_done = true;

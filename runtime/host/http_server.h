@@ -78,6 +78,9 @@ struct mu_request {
   mu_peer *peer;
   struct MHD_Connection *connection; /* NULL: not begun, or completed */
   char *target;                      /* as it came */
+  char *headers;                     /* count of them: name and value, each with its zero */
+  size_t header_count;
+  struct sockaddr_storage from;
   char method[24], version[12];
   struct MHD_Response *response; /* to be queued, or NULL */
   unsigned status;

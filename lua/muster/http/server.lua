@@ -23,24 +23,27 @@ local known = {
 
 -- ---- one request ----
 
---- Whatever has happened in the handler, the client gets an answer, and the request is done with.
-local function ended(request, err)
+local function fail(request, err)
   local _, _, too_large = request:state()
   if too_large then responses.fail(request, 413, "the body is too large")
   elseif err == nil then responses.fail(request, 500, "no response")
   elseif core.is_cancelled(err) then responses.fail(request, 503, "the server is stopping")
   else responses.fail(request, 500, "internal server error") end
-  request:done()
+  request:done(true)
 end
 
-local function work(handler, request)
-  local _ <close> = setmetatable({}, {__close = function(_, err) ended(request, err) end})
+--- Whatever has happened in the handler, the client gets an answer, and the request is done with.
+function native.request.__close(request, err)
+  if not request:done() then fail(request, err) end
+  request:owner()[request] = nil
+end
+
+local function work(request, handler)
+  local _ <close> = request
   local req = requests.begin(request)
   if not req then return end
   local res = responses.new(request)
-  local answer = handler(req, res)
-  local _, _, too_large = request:state()
-  if not too_large then responses.send(res, answer) end
+  responses.send(res, handler(req, res))
 end
 
 -- ---- servers ----
@@ -50,7 +53,7 @@ end
 ---@field port integer the one the system has chosen, if it was 0
 ---@field url string
 ---@field core userdata
----@field working table<table, boolean> tasks
+---@field working table<userdata, table> the task of each request
 ---@field acceptor table the task that takes requests
 local Server = {}
 Server.__index = Server
@@ -61,27 +64,22 @@ local function accept(self, handler)
   local server, working = self.core, self.working
   local _ <close> = server
   while true do
-    local request = server:accept()
+    local request = server:accept(working)
     if not request then break end
-    local task
-    task = core.spawn(function()
-      local _ <close> = setmetatable({}, {__close = function() working[task] = nil end})
-      work(handler, request)
-    end)
-    working[task] = true
+    working[request] = core.spawn(work, request, handler)
   end
 end
 
 --- Stops at once: closes every connection, and cancels the handlers. Closing again is fine.
 function Server:close()
   self.core:close()
-  for task in pairs(self.working) do task:cancel() end
+  for _, task in pairs(self.working) do task:cancel() end
 end
 
 local function drain(self)
   self.core:drain()
   local tasks = {}
-  for task in pairs(self.working) do tasks[#tasks + 1] = task end
+  for _, task in pairs(self.working) do tasks[#tasks + 1] = task end
   wait.wait(tasks)
 end
 

@@ -12,6 +12,7 @@ local M = {}
 ---@field query_string string? as it came
 ---@field headers http.headers
 ---@field version string "HTTP/1.1"
+---@field remote {address: string, port: integer} the client's, or that of a proxy before us
 ---@field core userdata
 local Request = {}
 
@@ -33,6 +34,12 @@ local made = {
   path = function(self) return decoded(self.target:match "^[^?]*") end,
   query_string = function(self) return self.target:match "%?(.*)$" end,
   query = function(self) return parse_query(self.query_string) end,
+  headers = function(self) return headers.of(self.core:headers()) end,
+  version = function(self) return self.core:version() end,
+  remote = function(self)
+    local address, number = self.core:remote()
+    return {address = address, port = number}
+  end,
 }
 
 local meta = {__name = "muster.http.server.request"}
@@ -104,10 +111,9 @@ end
 --- Begins: the running task works on the request. nil if the client is gone already.
 ---@return muster.http.server.request?
 function M.begin(core)
-  local method, target, version, list = core:begin()
+  local method, target = core:begin()
   if not method then return nil end
-  return setmetatable({core = core, method = method, target = target, version = version,
-                       headers = headers.of(list)}, meta)
+  return setmetatable({core = core, method = method, target = target}, meta)
 end
 
 return M

@@ -49,9 +49,16 @@ end
 ---@field core userdata
 ---@field begun boolean
 ---@field aborted boolean?
-local Response = {}
-Response.__index = Response
-Response.__name = "muster.http.server.response"
+local Response = {status = 200, begun = false}
+
+local meta = {__name = "muster.http.server.response"}
+
+--- The headers are made when they are looked at, which most handlers do not.
+function meta.__index(self, name)
+  if name ~= "headers" then return Response[name] end
+  self.headers = {}
+  return self.headers
+end
 
 --- Sends the head now, not with the first piece.
 ---@param content_type string? if the headers have none
@@ -123,14 +130,17 @@ function Response:event(event)
 end
 
 ---@return muster.http.server.response
-function M.new(core) return setmetatable({core = core, status = 200, headers = {}, begun = false}, Response) end
+function M.new(core) return setmetatable({core = core}, meta) end
 
 -- ---- whole ----
 
 local known = {status = true, headers = true, body = true, json = true}
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+local text_headers, json_headers, no_headers = {"Content-Type", TEXT}, {"Content-Type", JSON}, {}
 
 local function send_pieces(res, answer)
+  local _, _, too_large = res.core:state()
+  if too_large then return end
   res.status, res.headers = answer.status or 200, answer.headers or {}
   for chunk in answer.body do
     if not res:write(chunk) then return end
@@ -149,7 +159,9 @@ local function send_table(res, answer)
   if type(body) ~= "string" then
     error(("response: body must be a string or an iterator, got %s"):format(type(body)), 0)
   end
-  res.core:respond(check_status(answer.status or 200), header_list(answer.headers, content_type), body)
+  local list = json_headers
+  if answer.headers or content_type ~= JSON then list = header_list(answer.headers, content_type) end
+  res.core:respond(check_status(answer.status or 200), list, body)
 end
 
 --- Sends what the handler has returned, unless it has written pieces.
@@ -158,9 +170,9 @@ function M.send(res, answer)
   if res.begun then
     if answer ~= nil then error("response: the handler has written pieces, and returned a response", 0) end
   elseif type(answer) == "string" then
-    res.core:respond(200, {"Content-Type", TEXT}, answer)
+    res.core:respond(200, text_headers, answer)
   elseif answer == nil then
-    res.core:respond(204, {}, "")
+    res.core:respond(204, no_headers, "")
   elseif type(answer) == "table" then
     send_table(res, answer)
   else
@@ -172,7 +184,7 @@ end
 --- Answers a request whose handler did not, if it can still be.
 function M.fail(core, status, text)
   if core:state() then return end
-  core:respond(status, {"Content-Type", TEXT}, text .. "\n")
+  core:respond(status, text_headers, text .. "\n", true)
 end
 
 return M
