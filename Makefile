@@ -138,6 +138,8 @@ bench: all $(BENCHES)
 	@$(BUILD)/muster scripts/bench/core.lua
 	@echo
 	@$(BUILD)/muster scripts/bench/http.lua
+	@echo
+	@$(BUILD)/muster scripts/bench/server.lua
 
 $(BUILD)/bench/plain_http: BENCH_LIBS := -lcurl
 

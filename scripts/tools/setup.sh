@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
-#   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl
+#   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl, wrk
 #   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
@@ -45,8 +45,10 @@ check_all() {
   file_from /usr/share/lua/5.4/re.lua lua-lpeg
   file_from /usr/share/lua/5.4/busted/runner.lua lua-busted
   command_from tmux tmux # a terminal for the specs of the interactive mode
+  command_from curl curl # a client for the specs of the HTTP server
   check_libraries
   case $1 in --bench | --dev) check_servers ;; esac
+  [ "$1" != --bench ] || command_from wrk wrk # asks servers
   [ "$1" = --dev ] || return 0
   command_from luacheck lua-check
   command_from clang clang
