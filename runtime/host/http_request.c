@@ -52,6 +52,7 @@ void *mu_request_line(void *cls, const char *uri, struct MHD_Connection *connect
   mu_server *server = cls;
   mu_request *r = calloc(1, sizeof *r);
   (void)connection;
+  server->busy = true;
   if (!r || !(r->target = strdup(uri))) return free(r), NULL;
   mu_list_init(&r->arrival);
   mu_list_init(&r->quiet);
@@ -79,6 +80,7 @@ static enum MHD_Result queue_response(mu_request *r) {
 static void suspend(mu_request *r) {
   if (r->suspended) return;
   r->suspended = true;
+  r->server->suspended++;
   mhd_of(r)->suspend(r->connection);
   mu_list_push(&r->server->unwatched, &r->quiet);
 }
@@ -86,6 +88,7 @@ static void suspend(mu_request *r) {
 void mu_request_resume(mu_request *r) {
   if (!r->suspended) return;
   r->suspended = false;
+  r->server->suspended--;
   mu_list_remove(&r->quiet);
   if (r->peer && uv_is_active((uv_handle_t *)&r->peer->watch)) uv_poll_stop(&r->peer->watch);
   mhd_of(r)->resume(r->connection);
@@ -111,7 +114,9 @@ void mu_request_completed(void *cls, struct MHD_Connection *connection, void **c
   *ctx = NULL;
   drop_response(r);
   r->connection = NULL;
+  if (r->suspended) server->suspended--;
   r->suspended = false;
+  server->busy = true;
   mu_list_remove(&r->link);
   mu_list_remove(&r->quiet);
   if (r->peer) r->peer->request = NULL;
@@ -225,7 +230,8 @@ enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, 
                                   const char *method, const char *version, const char *upload, size_t *size,
                                   void **ctx) {
   mu_request *r = *ctx;
-  (void)cls, (void)url;
+  (void)url;
+  ((mu_server *)cls)->busy = true;
   if (!r || r->gone) return MHD_NO;
   if (!r->connection) return begin(r, connection, method, version);
   if (*size) return body_comes(r, upload, size);
@@ -283,6 +289,7 @@ static ssize_t read_out(void *cls, uint64_t position, char *buffer, size_t most)
   if (!size) return suspend(r), 0;
   if (size > most) size = most;
   memcpy(buffer, r->out.data + r->out.from, size);
+  r->server->busy = true;
   r->out.from += size;
   if (r->out.to - r->out.from < MU_REQUEST_ROOM) mu_server_wake(r->server->s, &r->writer);
   return (ssize_t)size;

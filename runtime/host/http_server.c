@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RUNS = 8 }; /* of the library at a time, while it has more to do at once */
+enum {
+  RUNS = 8,         /* of the library at a time, while it has more to do at once */
+  IDLE_PAUSE = 1000 /* ms: looks at limits of time, when nothing is to be done */
+};
 
 /* ---- waiting ---- */
 
@@ -120,6 +123,13 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **ct
 /* ---- running the library ---- */
 
 static void on_timer(uv_timer_t *timer);
+static void on_idle(uv_idle_t *idle) { (void)idle; }
+
+/* The library says that it has more to do at once. So it has if callbacks were called, and while it sends a large body;
+** otherwise it means connections whose TLS handshake waits for the client, and these wake us by themselves. */
+static uint64_t pause_of(const mu_server *server) {
+  return server->active > server->suspended ? 1 : IDLE_PAUSE;
+}
 
 static void run(mu_server *server) {
   const mu_mhd *mhd = &server->all->mhd;
@@ -127,13 +137,16 @@ static void run(mu_server *server) {
   bool timed = false;
   server->fresh = false;
   for (int i = 0; i < RUNS && !server->fresh; i++) {
+    server->busy = false;
     mhd->run(server->daemon);
     timed = mhd->get_timeout(server->daemon, &milliseconds) == MHD_YES;
     if (!timed || milliseconds > 0) break;
   }
-  if (server->fresh) server->again = true;
-  if (timed)
-    uv_timer_start(&server->timer, on_timer, milliseconds ? milliseconds : 1, 0); /* 0 might never end */
+  bool more = timed && !milliseconds;
+  if (server->fresh || (more && server->busy)) server->again = true;
+  else if (more) milliseconds = pause_of(server);
+  if (server->again && !server->fresh) uv_idle_start(&server->idle, on_idle); /* no waiting */
+  if (timed && milliseconds) uv_timer_start(&server->timer, on_timer, milliseconds, 0);
   else uv_timer_stop(&server->timer);
 }
 
@@ -164,6 +177,7 @@ static void on_prepare(uv_prepare_t *prepare) {
   mu_server *server = prepare->data;
   if (server->again) {
     server->again = false;
+    uv_idle_stop(&server->idle);
     run(server);
   }
   if (mu_sched_ready(server->s)) uv_stop(server->all->loop);
@@ -210,8 +224,9 @@ static bool watch(mu_server *server) {
   uv_timer_init(loop, &server->timer);
   uv_timer_init(loop, &server->sweep);
   uv_prepare_init(loop, &server->prepare);
-  server->poll.data = server->timer.data = server->sweep.data = server->prepare.data = server;
-  server->references += 4; /* until each is closed */
+  uv_idle_init(loop, &server->idle);
+  server->poll.data = server->timer.data = server->sweep.data = server->prepare.data = server->idle.data = server;
+  server->references += 5; /* until each is closed */
   uv_unref((uv_handle_t *)&server->prepare);
   uv_unref((uv_handle_t *)&server->sweep);
   uv_prepare_start(&server->prepare, on_prepare);
@@ -278,6 +293,7 @@ void mu_server_close(mu_server *server) {
   close_handle(&server->poll);
   close_handle(&server->timer);
   close_handle(&server->prepare);
+  close_handle(&server->idle);
   server->all->mhd.stop_daemon(daemon);
   close_handle(&server->sweep); /* which the end of each request may have started */
   server->daemon = NULL;

@@ -42,14 +42,17 @@ typedef struct {
   uv_timer_t timer;     /* when it wants to run again */
   uv_timer_t sweep;     /* closes connections that take too long for a header */
   uv_prepare_t prepare; /* before the loop waits: goes on with those resumed, watches those suspended */
+  uv_idle_t idle;       /* keeps the loop from waiting, while the library has more to do */
   mu_link connections, requests, arrived, unwatched;
   mu_op *acceptor, *idler; /* who waits for a request, for the end of all, or NULL */
   size_t active;           /* requests that the library has not completed */
+  size_t suspended;        /* of these */
   uint32_t references;
   int port;
   bool draining;
   bool again; /* is the library to run once tasks have? */
   bool fresh; /* has a request come whole while it ran? */
+  bool busy;  /* has it called us while it ran? */
 } mu_server;
 
 typedef struct mu_request mu_request;
