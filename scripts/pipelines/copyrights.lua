@@ -6,7 +6,8 @@
 -- extracts statements and licences with an LPeg grammar (copyrights/grammar.lua),
 -- and writes JSON Lines: one record a file.
 
-package.path = (arg[0]:match "^(.*)/" or ".") .. "/?.lua;" .. package.path
+local here = arg[0]:match "^(.*)/" or "."
+package.path = ("%s/?.lua;%s/../?.lua;%s"):format(here, here, package.path)
 
 local async = require "muster"
 local files = require "copyrights.files"

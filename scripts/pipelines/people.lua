@@ -2,7 +2,8 @@
 --
 --   muster people.lua [--limit N] [--items N] [--quiet]
 
-package.path = (arg[0]:match "^(.*)/" or ".") .. "/?.lua;" .. package.path
+local here = arg[0]:match "^(.*)/" or "."
+package.path = ("%s/?.lua;%s/../?.lua;%s"):format(here, here, package.path)
 
 local async = require "muster"
 local re = require "re"

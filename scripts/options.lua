@@ -1,4 +1,4 @@
---- Command-line options for a pipeline: a table of them in, values out.
+--- Command-line options for a script: a table of them in, values out.
 
 local M = {}
 
@@ -13,6 +13,21 @@ function M.whole(least)
     local number = value:match "^%d+$" and math.tointeger(tonumber(value))
     return number and number >= least and number or nil
   end
+end
+
+--- A reader of numbers from `least` to `most`.
+function M.number(least, most)
+  return function(value)
+    local number = tonumber(value)
+    return number and number >= least and number <= (most or math.huge) and number or nil
+  end
+end
+
+--- A reader of words with commas between them.
+function M.words(value)
+  local words = {}
+  for word in value:gmatch "[^,]+" do words[#words + 1] = word end
+  return words[1] and words or nil
 end
 
 --- A reader of one of the words given.
