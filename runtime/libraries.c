@@ -305,6 +305,7 @@ int mu_open_host(lua_State *L) {
                                        {"source", source},
                                        {"modules", modules},
                                        {"keep_signal", mu_keep_signal},
+                                       {"seek", mu_seek},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MUSTER_VERSION);

@@ -73,6 +73,9 @@ int mu_open_host(lua_State *L);
 /* number -> a function that has the signal do again what it does now. Raises. */
 int mu_keep_signal(lua_State *L);
 
+/* descriptor, offset, "set", "cur" or "end" -> the position that lseek has set; or nil and the name of the error. */
+int mu_seek(lua_State *L);
+
 /* For states of our own: what luaL_newstate sets up. */
 void mu_set_panic_and_warnings(lua_State *L);
 

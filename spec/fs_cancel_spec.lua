@@ -1,30 +1,17 @@
 -- lua/muster/fs and lua/muster/stream/file.lua: what a cancellation, a race or a raise must not leave behind.
 local async = require "muster"
+local files = require "spec.support.files"
 local fs = require "muster.fs"
 local spec = require "spec.support.io"
 local uv = require "luv"
 
 local start, raises, failed, turns = spec.start, spec.raises, spec.failed, spec.turns
-
-local function inside(fn)
-  return spec.checked(function()
-    local directory <close> = assert(fs.tmp_dir())
-    fn(function(name) return name and directory.path .. "/" .. name or directory.path end)
-  end)
-end
-
---- Puts a function of luv in the place of another while fn runs.
-local function with(name, other, fn)
-  local real = uv[name]
-  local _ <close> = setmetatable({}, {__close = function() uv[name] = real end})
-  uv[name] = function(...) return other(real, ...) end
-  fn()
-end
+local inside, with = files.inside, files.with
 
 describe("a cancelled call", function()
   it("whose answer comes before its turn is cancelled all the same", inside(function(at)
     local answer
-    with("fs_lstat", function(real, path, callback)
+    with(uv, "fs_lstat", function(real, path, callback)
       return real(path, function(...)
         local values = table.pack(...)
         answer = function() callback(table.unpack(values, 1, values.n)) end
@@ -74,7 +61,7 @@ describe("rm, recursive", function()
     assert(fs.mkdir(at "tree/victim", {parents = true}))
     assert(fs.mkdir(at "outside"))
     assert(fs.write(at "outside/precious", "x"))
-    with("fs_unlink", function(real, path, callback)
+    with(uv, "fs_unlink", function(real, path, callback)
       if not path:find "victim$" then return real(path, callback) end
       return real(path, function(...)
         assert(os.rename(at "tree/victim", at "moved"))

@@ -1,31 +1,13 @@
 -- lua/muster/fs.lua: trees, patterns, temporary files, watching (lua/muster/fs/*.lua).
 -- luacheck: ignore 542 (loops that only read)
 local async = require "muster"
+local files = require "spec.support.files"
 local fs = require "muster.fs"
 local spec = require "spec.support.io"
 local uv = require "luv"
 
 local start, raises, failed, cancel, turns = spec.start, spec.raises, spec.failed, spec.cancel, spec.turns
-
---- Runs fn(at), where at(name) is a path in a new directory.
-local function inside(fn)
-  return spec.checked(function()
-    local directory <close> = assert(fs.tmp_dir())
-    fn(function(name) return name and directory.path .. "/" .. name or directory.path end)
-  end)
-end
-
---- Calls fn(path) for each of the names, which are made as empty files, or as directories if they end in "/".
-local function make(at, names)
-  for name in names:gmatch "%S+" do
-    local path = at(name)
-    if name:sub(-1) == "/" then assert(fs.mkdir(path, {parents = true}))
-    else
-      assert(fs.mkdir(path:match "^(.*)/", {parents = true}))
-      assert(fs.write(path, ""))
-    end
-  end
-end
+local inside, make = files.inside, files.make
 
 local function relative(at, paths)
   local list = {}

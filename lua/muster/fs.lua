@@ -15,6 +15,8 @@ local M = {}
 local kinds = options.kinds
 local check_path, fail, call = failure.check_path, tree.fail, files.call
 
+local LARGEST = 64 * 1024 * 1024 -- bytes to read at once
+
 local permissions = {
   function(v) return math.type(v) == "integer" and v >= 0 and v <= 4095 end, "permissions, such as tonumber('644', 8)",
 }
@@ -52,15 +54,13 @@ function M.read(path, opts)
   opts = options.check("read", opts, {max = kinds.count})
   local file <close>, stat = files.open(path, "r")
   if not file then return fail("read", path, stat) end
-  local size = file.position >= 0 and stat.size or 0
+  local size, most = file.positioned and stat.size or 0, opts.max or math.huge
   if size == 0 then return file:read_all(opts) end -- also what has no size, as in /proc
-  if size > (opts.max or math.huge) then
-    return nil, failure.new("too_large", "read " .. path, ("more than %d bytes"):format(opts.max), {path = path})
-  end
-  file.piece = size
+  file.piece = math.min(size, LARGEST, most + 1) -- in /sys, a size is no more than a guess
   local more, err = file:more()
   if more == nil then return nil, err end
-  if file.input.size == size then return file.input:take_all() end
+  if file.input.size == size and size <= most then return file.input:take_all() end
+  file.piece = nil
   return file:read_all(opts)
 end
 

@@ -48,7 +48,7 @@ local function open(name)
   if kind == "pipe" then stream = open_pipe(name, fd)
   elseif kind == "tty" then stream = open_terminal(name, fd) end
   if not stream then
-    stream = files.new(fd, name, -1)
+    stream = files.new(fd, name, kind == "file")
     stream.borrowed = true
   end
   return buffered[name] and in_order(stream, name) or stream

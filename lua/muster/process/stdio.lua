@@ -1,5 +1,6 @@
 --- What a new process has as its standard streams: descriptors to be inherited, and our ends of pipes.
 local failure = require "muster.failure"
+local files = require "muster.stream.file"
 local streams = require "muster.stream"
 local uv = require "luv"
 
@@ -71,17 +72,20 @@ function Plan:__close()
   for _, stream in pairs(self.started and self.given or self.streams) do stream:close() end
 end
 
---- Raises if what a stream has read would be lost; before there is anything to be closed.
+--- A file is given back what was read ahead, so that the child goes on where the script is. Raises if that is not
+--- possible, before there is anything to be closed.
 local function check_unread(what, wanted)
   for name in pairs(FILES) do
     local value = wanted[name]
-    if getmetatable(value) == streams.Stream and value.input.size > 0 then
+    if type(value) == "table" and value.turn and math.type(value.fd) == "integer" then files.settle(value) end
+    if type(value) == "table" and value.input and value.input.size > 0 then
       error(("%s: %s has been read from already"):format(what, name), 0)
     end
   end
 end
 
 --- Makes the pipes. To be closed, also after a failure.
+---@async
 ---@param what string
 ---@param wanted table<string, any> by name; all three
 ---@return muster.stdio_plan

@@ -1,14 +1,16 @@
 --- Open files. libuv does what may block in a thread of its pool, one operation of a file at a time.
---
--- A task that is cancelled leaves at once, but the thread goes on: so the next operation, and closing, wait for it. A
--- descriptor closed under a thread could by then be another file's.
+---
+--- A task that is cancelled leaves at once, but the thread goes on: so the next operation, and closing, wait for it. A
+--- descriptor closed under a thread could by then be another file's.
 local buffers = require "muster.stream.buffer"
 local core = require "muster.core"
 local failure = require "muster.failure"
+local host = require "muster.host"
 local options = require "muster.options"
 local reader = require "muster.stream.reader"
+local readiness = require "muster.stream.ready"
+local request = require "muster.request"
 local uv = require "luv"
-local await_request = require "muster.request"
 
 local M = {}
 
@@ -17,7 +19,9 @@ local PIECE = 256 * 1024 -- bytes read at once
 ---@class muster.file: muster.reader
 ---@field fd integer
 ---@field path string
----@field position integer where the system reads and writes next, beyond what is buffered; -1 if it has no positions
+---@field positioned boolean does it have a position? It is the system's, so that processes share it
+---@field unmet boolean? a FIFO that nobody may have opened for writing yet
+---@field ready muster.ready?
 ---@field turn semaphore of one permit, held by the operation under way
 ---@field busy boolean?
 ---@field borrowed boolean? the descriptor is not ours to close
@@ -31,7 +35,10 @@ File.__name = "muster.file"
 --- meanwhile, a result that must not be lost goes to `drop`.
 ---@async
 function M.call(drop, name, ...)
-  local problem, result = await_request(uv["fs_" .. name], drop, ...)
+  local ended = drop and function(wanted, _, result)
+    if not wanted then drop(result) end
+  end
+  local problem, result = request(uv["fs_" .. name], ended, ...)
   if problem then return nil, problem end
   return result
 end
@@ -51,61 +58,68 @@ end
 --- when it succeeds, also if the task has been cancelled.
 local function operate(self, name, arguments, landed)
   local permit = self.turn:acquire()
-  local given = table.pack(self.fd, arguments())
-  if self.closed or given[2] == false then
+  local given = table.pack(arguments())
+  if self.closed or given[1] == false then
     permit:release()
     return nil, "EBADF"
   end
   self.busy = true
-  local over
-  local function ended(problem, result)
-    over, self.busy = true, nil
+  local problem, result = request(uv["fs_" .. name], function(_, problem, result)
+    self.busy = nil
     permit:release()
     if not problem and landed then landed(result) end
     if self.closed then release(self) end
-    return problem, result
-  end
-  local problem, result = core.suspend(function(resume)
-    given[given.n + 1] = function(...) resume(ended(...)) end
-    local request, problem = uv["fs_" .. name](table.unpack(given, 1, given.n + 1))
-    if not request then
-      resume(ended(problem))
-      return
-    end
-    return function()
-      if not over then uv.cancel(request) end
-    end
-  end)
+  end, self.fd, table.unpack(given, 1, given.n))
   if problem then return nil, problem end
   return result
 end
 
 local function nothing() end
 
+--- After an operation that said so, waits until a FIFO or a device is ready, others having their turns meanwhile. ->
+--- is it to be tried again?
+local function wait_ready(self, direction, problem)
+  if self.closed or not problem or not problem:find "^EAGAIN" then return false end
+  self.ready = self.ready or readiness.new(self.fd)
+  if not self.ready then return false end
+  self.ready:wait(direction)
+  return true
+end
+
 --- Waits for more in the buffer: true, false at the end, or nil and an error. What a cancelled task has asked for comes
 --- all the same, and is not lost.
 ---@async
 function File:more()
-  local input, before = self.input, self.input.size
-  local text, problem = operate(self, "read", function()
-    if input.size > before then return false end -- another read has
-    return self.piece or PIECE, self.position
-  end, function(text)
-    if self.closed then return end
-    if self.position >= 0 then self.position = self.position + #text end
-    input:push(text)
-  end)
+  local input, before, got, problem = self.input, self.input.size
+  if self.unmet then wait_ready(self, "r", "EAGAIN") end
+  self.unmet = nil
+  repeat
+    got, problem = operate(self, "read", function()
+      if input.size > before then return false end -- another read has
+      return self.piece or PIECE, -1
+    end, function(text)
+      if not self.closed then input:push(text) end
+    end)
+  until not wait_ready(self, "r", problem)
   if self.closed then return failure.closed("read " .. self.path) end
   if input.size > before then return true end
-  if text then return false end
+  if got then return false end
   return failure.fail("read " .. self.path, problem, {path = self.path})
 end
 
---- What was read ahead is forgotten, so that the position is where the script thinks it is.
+--- What was read ahead is forgotten, so that the system's position is where the script thinks it is.
 local function forget_input(self)
-  if self.position < 0 then return end
-  self.position = self.position - self.input.size
+  if not self.positioned or self.input.size == 0 then return end
+  host.seek(self.fd, -self.input.size, "cur")
   self.input:clear()
+end
+
+--- Before somebody else is given the descriptor: what was asked for has come, and the position is the script's.
+---@async
+---@param file muster.file
+function M.settle(file)
+  local _ <close> = file.turn:acquire()
+  if not file.closed then forget_input(file) end
 end
 
 --- Writes all of it.
@@ -120,13 +134,13 @@ function File:write(data)
   while data ~= "" do
     local written, problem = operate(self, "write", function()
       forget_input(self)
-      return data, self.position
-    end, function(n)
-      if self.position >= 0 then self.position = self.position + n end
+      return data, -1
     end)
-    if not written and self.closed then return failure.closed("write " .. self.path) end
-    if not written then return failure.fail("write " .. self.path, problem, {path = self.path}) end
-    data = data:sub(written + 1)
+    if written then data = data:sub(written + 1)
+    elseif not wait_ready(self, "w", problem) then
+      if self.closed then return failure.closed("write " .. self.path) end
+      return failure.fail("write " .. self.path, problem, {path = self.path})
+    end
   end
   return true
 end
@@ -156,19 +170,12 @@ function File:seek(whence, offset)
   if math.type(offset) ~= "integer" then error("seek: expected an integer, got " .. tostring(offset), 2) end
   reader.checkpoint()
   if self.closed then return failure.closed("seek " .. self.path) end
-  if self.position < 0 then return failure.fail("seek " .. self.path, "ESPIPE: it has no positions") end
-  local size = 0
-  if whence == "end" then
-    local stat, err = self:stat()
-    if not stat then return nil, err end
-    size = stat.size
-  end
+  if not self.positioned then return failure.fail("seek " .. self.path, "ESPIPE: it has no positions") end
   local _ <close> = self.turn:acquire() -- what a cancelled task has asked for moves the position first
   if self.closed then return failure.closed("seek " .. self.path) end
-  local position = offset + (whence == "cur" and self.position - self.input.size or size)
-  if position < 0 then return failure.fail("seek " .. self.path, "EINVAL") end
-  self.input:clear()
-  self.position = position
+  forget_input(self)
+  local position, problem = host.seek(self.fd, offset, whence)
+  if not position then return failure.fail("seek " .. self.path, problem) end
   return position
 end
 
@@ -218,6 +225,7 @@ function File:close()
   if self.closed then return end
   self.closed = true
   self.input:clear()
+  if self.ready then self.ready:close() end
   if not self.busy then release(self) end
 end
 
@@ -247,10 +255,10 @@ function M.is_mode(mode) return modes[mode] ~= nil end
 --- Takes over a descriptor.
 ---@param fd integer
 ---@param path string what it is, for messages
----@param position integer where to begin, or -1: it has no positions, or those of the system are to be used
+---@param positioned boolean
 ---@return muster.file
-function M.new(fd, path, position)
-  return setmetatable({fd = fd, path = path, name = path, position = position, input = buffers.new(),
+function M.new(fd, path, positioned)
+  return setmetatable({fd = fd, path = path, name = path, positioned = positioned, input = buffers.new(),
                        turn = core.semaphore(1)}, File)
 end
 
@@ -266,12 +274,13 @@ local positioned = {file = true, block = true}
 function M.open(path, mode, permissions)
   local fd, problem = M.call(drop_fd, "open", path, modes[mode] | constants.O_NONBLOCK, permissions or 438) -- 0666
   if not fd then return nil, problem end
-  local file = M.new(fd, path, -1)
+  local file = M.new(fd, path, false)
   local stat
   local _ <close> = setmetatable({}, {__close = function() if not stat then file:close() end end})
   stat, problem = operate(file, "fstat", nothing)
   if not stat then return nil, problem end
-  if positioned[stat.type] then file.position = 0 end
+  file.positioned, file.unmet = positioned[stat.type] or false, stat.type == "fifo" or nil
+  if mode == "a" and file.positioned then host.seek(fd, 0, "end") end -- as C does
   return file, stat
 end
 
