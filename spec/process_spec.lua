@@ -35,6 +35,15 @@ local function wait_until_stopped(pid)
   while not assert(fs.read(("/proc/%d/stat"):format(pid))):find "%) T " do async.yield() end
 end
 
+--- Init may not have buried it yet.
+local function wait_until_dead(pid)
+  local path = ("/proc/%d/stat"):format(pid)
+  repeat
+    async.yield()
+    local text = fs.read(path)
+  until not text or text:find "%) [ZX]"
+end
+
 describe("process: wrong arguments", function()
   it("are refused, by run and spawn", checked(function()
     for name, fn in pairs {run = run, spawn = spawn} do
@@ -58,6 +67,7 @@ describe("process: wrong arguments", function()
       end
     end
     raises("run: option 'input' must be a string", run, {"ls"}, {input = 1})
+    raises("run: of the options 'input' and 'stdin' only one", run, {"cat"}, {input = "x", stdin = "null"})
     raises("run: option 'timeout' must be", run, {"ls"}, {timeout = "1"})
     raises("spawn: unknown option 'input'", spawn, {"ls"}, {input = "x"})
     raises("spawn: unknown option 'timeout'", spawn, {"ls"}, {timeout = 1})
@@ -78,7 +88,13 @@ describe("process: run", function()
     assert.equal("run no-such-program: no such file or directory", tostring(err))
     failed("permission", "EACCES", run {"/etc/passwd"})
     failed("permission", "EACCES", run {"/"})
-    failed("not_found", "ENOENT", run({"ls"}, {cwd = "/nowhere"}))
+    err = failed("not_found", "ENOENT", run({"ls"}, {cwd = "/nowhere"}))
+    assert.equal("run ls in /nowhere: no such file or directory", tostring(err))
+    assert.equal("/nowhere", err.path)
+    err = failed("not_directory", "ENOTDIR", spawn({"ls"}, {cwd = "/dev/null"}))
+    assert.equal("spawn ls in /dev/null: not a directory", tostring(err))
+    err = failed("not_found", "ENOENT", run({"no-such-program"}, {cwd = "/"}))
+    assert.equal("run no-such-program: no such file or directory", tostring(err))
     failed("not_found", "ENOENT", spawn {"no-such-program"})
   end))
 
@@ -322,13 +338,30 @@ describe("process: spawn", function()
     local grandchild = tonumber(child.stdout:read_until "\n")
     child:close()
     assert.same({ok = false, signal = "SIGKILL"}, child:wait())
-    local path = ("/proc/%d/stat"):format(grandchild) -- init may not have buried it yet
-    for _ = 1, 1000 do
-      local file <close> = io.open(path)
-      if not file or file:read "a":find "%) [ZX]" then return end
-      async.sleep(0.005)
+    wait_until_dead(grandchild)
+  end))
+
+  it("a group: those who outlive the first get signals, and end with the scope", checked(function()
+    local grandchild
+    do
+      local child <close> = assert(spawn(shell "(trap '' HUP; sleep 100) <&- >&- 2>&- & echo $!", {group = true}))
+      grandchild = tonumber(child.stdout:read_all())
+      assert.is_true(child:wait().ok)
+      assert.is_true(child:signal "HUP")
     end
-    error "the grandchild lives"
+    wait_until_dead(grandchild)
+  end))
+
+  it("a group: a time limit ends those who outlive the first, and keep its output open", checked(function()
+    local err = failed("timeout", "ETIMEDOUT", run(shell "sleep 100 & echo $!", {group = true, timeout = 0.3}))
+    wait_until_dead(tonumber(err.stdout))
+  end))
+
+  it("a group of which nobody is left gets no signals", checked(function()
+    local child <close> = assert(spawn({"true"}, {group = true}))
+    child:wait()
+    assert.is_false(child:signal "HUP")
+    assert.is_false(child:kill())
   end))
 
   it("a pipe between processes, whose end is seen on both sides", checked(function()

@@ -1,6 +1,7 @@
 --- Child processes: run to their end, or spawned with pipes. Whoever is cancelled takes the child along.
 local core = require "muster.core"
 local failure = require "muster.failure"
+local files = require "muster.stream.file"
 local names = require "muster.signal.names"
 local options = require "muster.options"
 local reader = require "muster.stream.reader"
@@ -91,6 +92,7 @@ end
 ---@field child muster.process.child
 ---@field grace number
 ---@field group boolean?
+---@field group_gone boolean? nobody is left in it
 local Process = {}
 Process.__index = Process
 Process.__name = "muster.process"
@@ -124,12 +126,31 @@ local function start(program, arguments, opts, plan)
   return child, pid
 end
 
+--- Why a process cannot begin in a directory; nil if it can.
+---@async
+local function problem_of_cwd(path)
+  local stat, problem = files.call(nil, "stat", path)
+  if not stat then return problem end
+  if stat.type ~= "directory" then return "ENOTDIR" end
+  local ok
+  ok, problem = files.call(nil, "access", path, "X")
+  return not ok and (problem or "EACCES") or nil
+end
+
+--- Says what is to blame for a failure of libuv: the program, or the directory.
+---@async
+local function cannot_start(attempt, program, opts, problem)
+  local of_cwd = opts.cwd and problem_of_cwd(opts.cwd)
+  if of_cwd then return failure.fail(("%s in %s"):format(attempt, opts.cwd), of_cwd, {path = opts.cwd}) end
+  return failure.fail(attempt, problem, {path = program})
+end
+
 local function spawn(what, program, arguments, opts)
   local attempt = ("%s %s"):format(what, program)
   local plan <close>, err = stdio.plan(attempt, opts)
   if err then return nil, err end
   local child, pid = start(program, arguments, opts, plan)
-  if not child then return failure.fail(attempt, pid, {path = program}) end
+  if not child then return cannot_start(attempt, program, opts, pid) end
   return setmetatable({
     pid = pid, name = program, child = child, grace = opts.grace or GRACE, group = opts.group,
     stdin = plan.streams.stdin, stdout = plan.streams.stdout, stderr = plan.streams.stderr,
@@ -144,7 +165,8 @@ end
 ---@async
 ---@param command (string|integer)[] the program, looked up in PATH, and its arguments; no shell
 ---@param opts table? env: added to the environment (false: taken away), clear_env: instead of it; cwd; stdin, stdout,
---- stderr; group: in a session of its own, and signals go to all its processes; grace: see `close`
+--- stderr; group: in a session of its own: signals go to all its processes, and none is left by `close`; grace: see
+--- there
 ---@return muster.process?
 ---@return muster.error? error of kind "not_found", "permission"…
 function M.spawn(command, opts)
@@ -176,14 +198,21 @@ end
 ---@return boolean
 function Process:is_running() return self.child.status == nil end
 
---- Sends a signal. A process that has ended gets none.
+--- Those of its group, which may outlive it. Once there are none, the number may become another's.
+local function signal_group(self, number)
+  if self.group_gone then return false end
+  local sent = uv.kill(-self.pid, number) ~= nil
+  self.group_gone = not sent and not self:is_running()
+  return sent
+end
+
+--- Sends a signal, to a group as long as any of its processes is there. A process that has ended gets none.
 ---@param signal string|integer such as "SIGHUP", "HUP"
 ---@return boolean sent
 function Process:signal(signal)
   local number = names.check("signal", signal)
-  if not self:is_running() then return false end
-  if self.group then return uv.kill(-self.pid, number) ~= nil end
-  return self.child.handle:kill(number) ~= nil
+  if self.group then return signal_group(self, number) end
+  return self:is_running() and self.child.handle:kill(number) ~= nil
 end
 
 --- Asks it to end, by SIGTERM.
@@ -194,18 +223,13 @@ function Process:terminate() return self:signal "SIGTERM" end
 ---@return boolean sent
 function Process:kill() return self:signal "SIGKILL" end
 
---- Those of its group outlive it if they heed no SIGTERM.
-local function kill_all(self)
-  if self.group then uv.kill(-self.pid, names.check("kill", "SIGKILL")) else self:kill() end
-end
-
 --- Ends it: SIGTERM, and if it is still there after `grace` seconds SIGKILL. Waits for its end.
 ---@async
 ---@param grace number? 5 unless given here or to spawn
 ---@return muster.process.result
 function Process:stop(grace)
   if grace ~= nil then options.check("stop", {grace = grace}, {grace = kinds.seconds}) end
-  local _ <close> = setmetatable({}, {__close = function() kill_all(self) end}) -- also if this wait is cut short
+  local _ <close> = setmetatable({}, {__close = function() self:kill() end}) -- also if this wait is cut short
   self:terminate()
   if self:is_running() then core.move_on_after(grace or self.grace, self.wait, self) end
   self:kill()
@@ -218,11 +242,12 @@ local function close_pipes(self)
   end
 end
 
---- Closes the pipes; if it still runs, stops it, as `stop` does, also in a task that is being cancelled.
+--- Closes the pipes; if it still runs, stops it, as `stop` does, also in a task that is being cancelled. Those of its
+--- group that outlive it are killed.
 ---@async
 function Process:close()
   close_pipes(self)
-  if self:is_running() then core.shield(self.stop, self) end
+  if self:is_running() then core.shield(self.stop, self) elseif self.group then self:kill() end
 end
 
 function Process:__close() self:close() end
@@ -296,6 +321,7 @@ function M.run(command, opts)
   local program, arguments = check_command("run", command)
   local wanted = {stdin = "null", stdout = "pipe", stderr = "pipe"}
   for name, value in pairs(options.check("run", opts, run_options)) do wanted[name] = value end
+  if wanted.input and opts.stdin then error("run: of the options 'input' and 'stdin' only one can be given", 2) end
   reader.checkpoint()
   if wanted.input then wanted.stdin = "pipe" end
   local process <close>, err = spawn("run", program, arguments, wanted)

@@ -19,7 +19,8 @@ local process = {}
 ---@async
 ---@param command (string|integer)[] the program, looked up in PATH, and its arguments; no shell
 ---@param opts table? env: added to the environment (false: taken away), clear_env: instead of it; cwd; stdin, stdout,
----stderr; group: in a session of its own, and signals go to all its processes; grace: see `close`
+---stderr; group: in a session of its own: signals go to all its processes, and none is left by `close`; grace: see
+---there
 ---@return muster.process?
 ---@return muster.error? error of kind "not_found", "permission"…
 function process.spawn(command, opts) end
@@ -39,7 +40,7 @@ function child:wait() end
 ---@return boolean
 function child:is_running() end
 
----Sends a signal. A process that has ended gets none.
+---Sends a signal, to a group as long as any of its processes is there. A process that has ended gets none.
 ---@param signal string|integer such as "SIGHUP", "HUP"
 ---@return boolean sent
 function child:signal(signal) end
@@ -58,7 +59,8 @@ function child:kill() end
 ---@return muster.process.result
 function child:stop(grace) end
 
----Closes the pipes; if it still runs, stops it, as `stop` does, also in a task that is being cancelled.
+---Closes the pipes; if it still runs, stops it, as `stop` does, also in a task that is being cancelled. Those of its
+---group that outlive it are killed.
 ---@async
 function child:close() end
 
