@@ -318,16 +318,15 @@ function M.tmp_file(opts) return temporary("tmp_file", tmp.file, opts) end
 function M.tmp_dir(opts) return temporary("tmp_dir", tmp.directory, opts) end
 
 --- Watches a file, or a directory and the files in it (not those below): `for change in fs.watch(path) do`, or
---- `local w <close> = fs.watch(path)` and `w:next()`.
+--- `local w <close> = fs.watch(path)` and `w:next()`. What cannot be watched raises, so that a loop says so.
 ---@async
 ---@param path string
----@return muster.watcher? watcher
----@return muster.error?
+---@return muster.watcher watcher
 function M.watch(path)
   check_path("watch", path)
   reader.checkpoint()
   local watcher, err = watch.new(path)
-  if not watcher then return nil, err end
+  if not watcher then error(err, 0) end
   return watcher, nil, nil, watcher
 end
 

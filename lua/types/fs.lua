@@ -146,11 +146,10 @@ function fs.tmp_file(opts) end
 function fs.tmp_dir(opts) end
 
 ---Watches a file, or a directory and the files in it (not those below): `for change in fs.watch(path) do`, or
----`local w <close> = fs.watch(path)` and `w:next()`.
+---`local w <close> = fs.watch(path)` and `w:next()`. What cannot be watched raises, so that a loop says so.
 ---@async
 ---@param path string
----@return muster.watcher? watcher
----@return muster.error?
+---@return muster.watcher watcher
 function fs.watch(path) end
 
 ---@class muster.tmp_file: muster.file
