@@ -93,6 +93,43 @@ describe("fs: trees", function()
     assert.equal("lua spec", table.concat(fs.glob "{lua,spec}", " "))
   end))
 
+  it("glob: directories only", inside(function(at)
+    make(at, "a b/c d/e/f .g/")
+    assert(uv.fs_symlink("b", at "link"))
+    assert(uv.fs_symlink("a", at "file"))
+    local function glob(pattern) return relative(at, fs.glob(pattern, {root = at()})) end
+    assert.equal("b/ d/ link/", glob "*/")
+    assert.equal("b/ d/ d/e/ link/", glob "**/")
+    assert.equal("b/ d/ d/e/ link/", glob "**//")
+    assert.equal("b/", glob "{a,b,file}/")
+    assert.equal("link/", glob "link/")
+    assert.equal(".g/", glob ".*/")
+    assert.equal("d d/e/", glob "{d,**/e/}")
+  end))
+
+  it("glob: many stars and directories take no time", inside(function(at)
+    make(at, ("a"):rep(200) .. " " .. ("d/"):rep(40) .. "f")
+    local function glob(pattern) return relative(at, fs.glob(pattern, {root = at()})) end
+    assert.equal("", glob(("a*"):rep(100) .. "b"))
+    assert.equal("", glob(("*?"):rep(100) .. "b"))
+    assert.equal(("a"):rep(200), glob(("a*"):rep(100)))
+    assert.equal(("d/"):rep(40) .. "f", glob(("**/"):rep(50) .. "f"))
+    assert.equal(("d/"):rep(40) .. "f", glob(("**/d/"):rep(20) .. "**/f"))
+    raises("glob: the alternatives of the pattern are too many", fs.glob, ("{a,b}"):rep(100))
+  end))
+
+  it("glob: sets and single characters of UTF-8, and bytes that are none", inside(function(at)
+    for _, name in ipairs {"é", "ö", "z", "\xff", "\xc3", "\n", "-", "]", "a\nb"} do assert(fs.write(at(name), "")) end
+    local function glob(pattern) return relative(at, fs.glob(pattern, {root = at()})) end
+    assert.equal("é ö", glob "[é-ö]")
+    assert.equal("\n - ] z \xc3 é ö \xff", glob "?")
+    assert.equal("\n z \xc3 ö \xff", glob "[!é\\]-]")
+    assert.equal("] z", glob "[]z]")
+    assert.equal("-", glob "[-]")
+    assert.equal("\xff", glob "\xff")
+    assert.equal("a\nb", glob "a?b")
+  end))
+
   it("mkdir: parents, slashes, permissions, many at once", inside(function(at)
     assert(fs.mkdir(at "a"))
     assert(fs.mkdir(at "b//c/d/", {parents = true}))

@@ -213,7 +213,8 @@ function M.walk(path, opts)
 end
 
 --- The sorted paths that match a pattern: `*`, `?`, `[a-z]`, `[!a-z]`, `{a,b}`, `**` for any number of directories. A
---- name that begins with "." must be asked for. What cannot be read has no matches.
+--- name that begins with "." must be asked for. A "/" at the end asks for directories, whose paths then end in it, too.
+--- What cannot be read has no matches.
 ---@async
 ---@param pattern string
 ---@param opts {root: string?}? root: where a relative pattern begins; paths begin with it
@@ -227,7 +228,9 @@ function M.glob(pattern, opts)
     local stat = call(nil, "stat", path) or call(nil, "lstat", path)
     return stat and (stat.type or "unknown")
   end
-  return glob.search(pattern, opts.root or "", list, type_of)
+  local found = glob.search(pattern, opts.root or "", list, type_of)
+  if not found then error("glob: the alternatives of the pattern are too many", 2) end
+  return found
 end
 
 --- Makes a directory.

@@ -98,7 +98,8 @@ function fs.list(path) end
 function fs.walk(path, opts) end
 
 ---The sorted paths that match a pattern: `*`, `?`, `[a-z]`, `[!a-z]`, `{a,b}`, `**` for any number of directories. A
----name that begins with "." must be asked for. What cannot be read has no matches.
+---name that begins with "." must be asked for. A "/" at the end asks for directories, whose paths then end in it, too.
+---What cannot be read has no matches.
 ---@async
 ---@param pattern string
 ---@param opts {root: string?}? root: where a relative pattern begins; paths begin with it
