@@ -86,6 +86,84 @@ describe("rm, recursive", function()
   end))
 end)
 
+--- Makes a directory with so many more, one in the other, each with a file in it.
+local function make_deep(path, depth)
+  assert(fs.mkdir(path))
+  local fd = assert(uv.fs_open(path, "r", 0))
+  for _ = 1, depth do
+    local inside_it = "/proc/self/fd/" .. fd
+    assert(uv.fs_mkdir(inside_it .. "/d", 511))
+    uv.fs_close(assert(uv.fs_open(inside_it .. "/f", "w", 384)))
+    local deeper = assert(uv.fs_open(inside_it .. "/d", "r", 0))
+    uv.fs_close(fd)
+    fd = deeper
+  end
+  uv.fs_close(fd)
+end
+
+describe("rm, recursive, of deep trees", function()
+  it("needs few descriptors", inside(function(at)
+    make_deep(at "deep", 1000)
+    local most = 0
+    local before = spec.descriptors()
+    with(uv, "fs_open", function(real, ...)
+      if math.random() < 0.02 then most = math.max(most, spec.descriptors() - before) end
+      return real(...)
+    end, function() assert(fs.rm(at "deep", {recursive = true})) end)
+    assert.is_false(fs.exists(at "deep"))
+    assert.is_true(most > 1 and most < 40, "descriptors: " .. most)
+  end))
+
+  it("cancelled at any time, leaves nothing open, and can be done again", inside(function(at)
+    make_deep(at "deep", 60)
+    for n = 1, 100, 3 do
+      local task = start(fs.rm, at "deep", {recursive = true})
+      turns(n)
+      task:cancel()
+      task:pawait()
+    end
+    assert(fs.rm(at "deep", {recursive = true, missing_ok = true}))
+    assert.is_false(fs.exists(at "deep"))
+  end))
+
+  it("does not go up out of a directory that is moved away meanwhile", inside(function(at)
+    make_deep(at "deep", 40)
+    assert(fs.mkdir(at "outside"))
+    assert(fs.write(at "outside/f", "precious"))
+    local moved
+    with(uv, "fs_rmdir", function(real, path, callback)
+      if not moved then
+        moved = true
+        assert(os.rename(at("deep" .. ("/d"):rep(20)), at "outside/d"))
+      end
+      return real(path, callback)
+    end, function()
+      local err = failed("io", "EBUSY", fs.rm(at "deep", {recursive = true}))
+      assert.matches("/deep/d/d", err.path)
+    end)
+    assert.equal("precious", fs.read(at "outside/f"))
+  end))
+
+  it("names the place that cannot be removed", inside(function(at)
+    make_deep(at "deep", 3)
+    with(uv, "fs_unlink", function(real, path, callback)
+      if not path:find "/f$" then return real(path, callback) end
+      return real("/proc/version", callback)
+    end, function()
+      local _, err = fs.rm(at "deep", {recursive = true})
+      assert.equal(at "deep/d/d/f", err.path)
+      assert.equal("EPERM", err.code)
+    end)
+  end))
+
+  it("of a directory that nobody holds any more", inside(function(at)
+    make_deep(assert(fs.tmp_dir {dir = at()}).path .. "/deep", 300)
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, fs.list(at()))
+  end))
+end)
+
 describe("what is refused", function()
   it("truncate: a size that is none, and the file goes on", inside(function(at)
     local file <close> = assert(fs.open(at "f", "w"))

@@ -5,6 +5,7 @@ local files = require "muster.stream.file"
 local glob = require "muster.fs.glob"
 local options = require "muster.options"
 local reader = require "muster.stream.reader"
+local removal = require "muster.fs.remove"
 local tmp = require "muster.fs.tmp"
 local tree = require "muster.fs.tree"
 local uv = require "luv"
@@ -265,7 +266,7 @@ function M.rm(path, opts)
   end
   if opts.recursive then
     local where
-    problem, where = tree.remove(path)
+    problem, where = removal.remove(path)
     if problem then return fail("rm", where, problem) end
     return true
   end

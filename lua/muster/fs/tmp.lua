@@ -2,6 +2,7 @@
 local core = require "muster.core"
 local files = require "muster.stream.file"
 local reader = require "muster.stream.reader"
+local removal = require "muster.fs.remove"
 local tree = require "muster.fs.tree"
 local uv = require "luv"
 
@@ -85,13 +86,13 @@ TmpDir.__name = "muster.tmp_dir"
 function TmpDir:close()
   if self.closed then return end
   self.closed = true
-  core.shield(tree.remove, self.path)
+  core.shield(removal.remove, self.path)
 end
 
 function TmpDir:__close() self:close() end
 
 function TmpDir:__gc()
-  if not self.closed then pcall(tree.remove_now, self.path) end
+  if not self.closed then pcall(removal.remove_now, self.path) end
 end
 
 function TmpDir:__tostring() return self.path end

@@ -1,7 +1,5 @@
 --- Directories and what is in them: listing, walking, making, removing.
 local call = require "muster.stream.file".call
-local checkpoint = require "muster.stream.reader".checkpoint
-local core = require "muster.core"
 local failure = require "muster.failure"
 local uv = require "luv"
 
@@ -90,74 +88,6 @@ function M.make(path, mode)
   if stat and stat.type == "directory" then return nil end
   return problem
 end
-
--- ---- removing ----
-
-local constants = uv.constants
-local LOOK = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
-
-local function gone(problem) return problem and not problem:find "^ENOENT" and problem or nil end
-
---- Calls which a cancellation does not cut short: a thread that went on would use a descriptor closed meanwhile.
-local function step(name, ...)
-  checkpoint()
-  return core.shield(call, nil, name, ...)
-end
-
---- The same without waiting.
-local function step_now(name, ...) return uv["fs_" .. name](...) end
-
---- Is it the directory of that name that has been opened, and not what a link leads to?
-local function is_held(fd, place, do_step)
-  local held, there = do_step("fstat", fd), do_step("lstat", place)
-  return held and there and there.type == "directory" and held.ino == there.ino and held.dev == there.dev
-end
-
-local remove_entry
-
---- Removes what is in a directory, which is held by its descriptor: whatever others put in the place of its path, a
---- link for one, nothing outside is touched. -> problem, and where
-local function empty(path, place, do_step)
-  local fd, problem = do_step("open", place, LOOK, 0)
-  if not fd then return gone(problem), path end
-  local _ <close> = setmetatable({}, {__close = function() uv.fs_close(fd) end})
-  if not is_held(fd, place, do_step) then return nil end -- a link; or gone: then there is nothing to empty
-  local inside = "/proc/self/fd/" .. fd
-  local request
-  request, problem = do_step("scandir", inside)
-  if not request then return gone(problem), path end
-  local names = {}
-  for name in uv.fs_scandir_next, request do table.insert(names, name) end
-  for _, name in ipairs(names) do
-    local where
-    problem, where = remove_entry(M.join(path, name), M.join(inside, name), do_step)
-    if problem then return problem, where end
-  end
-end
-
---- path: for messages; place: how to get there.
-function remove_entry(path, place, do_step)
-  local ok, problem = do_step("unlink", place)
-  if ok or not gone(problem) then return nil end
-  if not problem:find "^EISDIR" and not problem:find "^EPERM" then return problem, path end
-  local where
-  problem, where = empty(path, place, do_step)
-  if problem then return problem, where end
-  problem = select(2, do_step("rmdir", place))
-  return gone(problem), path
-end
-
---- Removes what is there, a directory with all that is in it; links are not followed. What others remove meanwhile is
---- no problem. -> problem, and where
----@async
----@param path string
----@return string? problem
----@return string? path
-function M.remove(path) return remove_entry(path, path, step) end
-
---- The same at once, for finalizers, which cannot wait.
----@param path string
-function M.remove_now(path) remove_entry(path, path, step_now) end
 
 --- The two results of a call that fails.
 function M.fail(what, path, problem) return failure.fail(what .. " " .. path, problem, {path = path}) end
