@@ -1,0 +1,157 @@
+--- The gate of a limiter: letting in, and waiting in the queue.
+--
+-- What a waiter lacks (the end of a cool-down, a free place, its turn by requests a minute, tokens) is looked at for
+-- the first of the queue only, and only the first has a timer; whoever makes room lets in as many as fit (`pump`). Who
+-- is let in has its place, request and tokens at once, before it runs; if it is cancelled before that it gives them
+-- back. All functions take a limiter; none but `queue_up` suspends.
+local Gcra = require "muster.limit.gcra"
+local Queue = require "muster.limit.queue"
+local core = require "muster.core"
+
+local M = {}
+
+local now_of, move_on_after = core.now, core.move_on_after
+local huge = math.huge
+
+local WAIT_FIRST, WAIT_MOST = 1, 60 -- cool-downs that nobody gave a length, in seconds: doubled from one to the next
+local TRUST = 120                   -- a cool-down that the other side asks for is no longer than this
+local BURST_LEAST = 0.05            -- of the burst at first, after refusals
+
+--- By how much a time may be missed: clocks have a grain, which grows with their value.
+local function slack(now) return 1e-6 + now * 1e-15 end
+
+--- Seconds until one of so many tokens can go, if nobody else comes; math.huge: that is not a matter of time.
+local function delay(self, now, tokens)
+  local concurrency = self.concurrency
+  if self.in_flight >= concurrency.allowed or (self.fruitless > 1 and self.in_flight > 0) then
+    concurrency.full = true
+    return huge
+  end
+  local longest = self.hold_until - now
+  local gcra, bucket = self.gcra, self.bucket
+  if gcra then
+    local wait = gcra.due - gcra.tolerance - now
+    if wait > longest then longest = wait end
+  end
+  if bucket and tokens > 0 then
+    local wait = bucket:wait(now, tokens)
+    if wait > longest then longest = wait end
+  end
+  return longest
+end
+
+--- Can one of so many tokens go at once?
+function M.is_free(self, now, tokens)
+  return not self.queue.first and delay(self, now, tokens) <= 1e-6
+end
+
+local function take(self, now, tokens)
+  self.in_flight = self.in_flight + 1
+  if self.gcra then self.gcra:take(now) end
+  if self.bucket then self.bucket:take(tokens) end
+end
+M.take = take
+
+local function give_back(self, tokens)
+  self.in_flight = self.in_flight - 1
+  if self.gcra then self.gcra:give_back() end
+  if self.bucket then self.bucket:take(-tokens) end
+end
+
+--- Lets in, from the front of the queue, all who can go. The first that cannot is woken if it has to set its timer.
+local function pump(self, now)
+  local queue = self.queue
+  local waiter = queue.first
+  if not waiter then return end
+  local grain = slack(now)
+  repeat
+    local wait = delay(self, now, waiter.tokens)
+    if wait > grain then
+      if now + wait < waiter.wake_at then waiter.event:set() end
+      return
+    end
+    queue:remove(waiter)
+    take(self, now, waiter.tokens)
+    waiter.granted = true
+    waiter.event:set()
+    waiter = queue.first
+  until not waiter
+end
+M.pump = pump
+
+-- ---- waiting ----
+
+--- Waiters leave by being let in, or by an error in their wait.
+local waiter_meta = {}
+
+function waiter_meta.__close(waiter, err)
+  local self = waiter.owner
+  if err ~= nil then
+    if waiter.granted then give_back(self, waiter.tokens) else self.queue:remove(waiter) end
+    pump(self, now_of())
+  end
+  self.queue:recycle(waiter)
+end
+
+function M.new_queue() return Queue.new(waiter_meta) end
+
+--- Waits once: until woken, or for as long as the first of the queue has to. -> the time
+local function wait_once(self, waiter, now)
+  local wait = self.queue.first == waiter and delay(self, now, waiter.tokens) or huge
+  if wait <= slack(now) then
+    pump(self, now)
+  elseif wait == huge then
+    waiter.wake_at = huge
+    waiter.event:wait()
+  else
+    waiter.wake_at = now + wait
+    move_on_after(wait, waiter.event.wait, waiter.event)
+  end
+  waiter.event:clear()
+  return now_of()
+end
+
+--- Waits in the queue. -> when it was let in
+function M.queue_up(self, tokens, now)
+  local since = now
+  local waiter <close> = self.queue:push(self, tokens, now)
+  repeat now = wait_once(self, waiter, now) until waiter.granted
+  self.waited, self.delayed = self.waited + (now - since), self.delayed + 1
+  return now
+end
+
+-- ---- rates and cool-downs ----
+
+--- Puts into force what is known of requests a minute.
+local function set_rate(self)
+  local per_minute, gcra = self.rate.effective, self.gcra
+  if not per_minute then return end
+  local burst = self.burst or math.max(1, per_minute / 60 * self.burst_share)
+  if gcra then gcra:set(per_minute, burst) else self.gcra = Gcra.new(per_minute, burst) end
+end
+M.set_rate = set_rate
+
+--- Nothing starts before `time`.
+local function hold(self, time)
+  if time > self.hold_until then self.hold_until = time end
+end
+M.hold = hold
+
+--- A cool-down that the other side asks for.
+function M.cool_down(self, now, seconds) hold(self, now + math.min(seconds, TRUST)) end
+
+--- The first refusal of a burst: fewer at once, fewer a minute, evenly, and not at once.
+function M.begin_episode(self, now, seconds)
+  self.episode, self.fruitless = self.episode + 1, self.fruitless + 1
+  self.concurrency:shrink()
+  M.cool_down(self, now, seconds or math.min(WAIT_MOST, WAIT_FIRST * 2.0 ^ (self.fruitless - 1)))
+  if self.learns then
+    self.burst_share = math.max(BURST_LEAST, self.burst_share / 2)
+    self.rate:fall(now)
+    self.token_rate.refused = now
+    set_rate(self)
+  end
+  if self.gcra and self.hold_until < huge then self.gcra:flatten(self.hold_until) end
+end
+
+return M
