@@ -1,5 +1,6 @@
 -- lua/muster/http/server.lua, with raw sockets, our own client and curl.
 local async = require "muster"
+local client = require "spec.support.serving"
 local http = require "muster.http"
 local host = require "muster.host"
 local net = require "muster.net"
@@ -9,51 +10,8 @@ local server = require "muster.http.server"
 local spec = require "spec.support.io"
 
 local checked, raises, failed = spec.checked, spec.raises, spec.failed
-
---- Makes the body of a spec: fn is called with a server, by its options or its handler.
-local function serving(opts, fn)
-  if type(opts) == "function" then opts = {handler = opts} end
-  return checked(function()
-    local s <close> = assert(server.serve(opts))
-    fn(s)
-    s:close()
-    async.wait {s.acceptor}
-  end)
-end
-
---- Sends a text, and returns all that comes until the server closes.
-local function exchange(s, text)
-  local c <close> = assert(net.connect("127.0.0.1", s.port))
-  assert(c:write(text))
-  local all = {}
-  while true do
-    local chunk = c:read()
-    if not chunk then break end
-    all[#all + 1] = chunk
-  end
-  return table.concat(all)
-end
-
-local CLOSE = "Host: x\r\nConnection: close\r\n"
-local function get(s, path, headers)
-  local answer = exchange(s, ("GET %s HTTP/1.1\r\n%s%s\r\n"):format(path, CLOSE, headers or ""))
-  return answer:match "\r\n\r\n(.*)$", tonumber(answer:match "^HTTP/1.1 (%d+)"), answer
-end
-
-local function post(s, body, headers)
-  local answer = exchange(s, ("POST / HTTP/1.1\r\n%s%s\r\n%s"):format(CLOSE, headers or
-    ("Content-Length: %d\r\n"):format(#body), body))
-  return answer:match "\r\n\r\n(.*)$", tonumber(answer:match "^HTTP/1.1 (%d+)"), answer
-end
-
---- Waits, by turns of the loop, until a condition holds.
-local function until_true(condition)
-  local tick = async.now()
-  while not condition() do
-    assert(async.now() - tick < 30, "it never came")
-    async.sleep(0.001)
-  end
-end
+local serving, exchange, get, post = client.serving, client.exchange, client.get, client.post
+local until_true, CLOSE = client.until_true, client.CLOSE
 
 describe("http server: options", function()
   it("is begun by http.serve too", function()
@@ -170,17 +128,25 @@ describe("http server: bodies", function()
   end))
 
   it("come in pieces, and hold a fast client back", function()
-    local go, read = async.event(), 0
-    serving({max_body = 20000000, handler = function(req)
+    local go, read, sent = async.event(), 0, 0
+    local piece, pieces = ("x"):rep(100000), 300
+    serving({max_body = #piece * pieces, handler = function(req)
       go:wait()
       for chunk in req:chunks() do read = read + #chunk end
       return tostring(read)
     end}, function(s)
-      local sent = async.spawn(function() return (post(s, ("x"):rep(20000000), "Content-Length: 20000000\r\n")) end)
-      spec.turns(200)
-      assert.equal("waiting", sent:status())
+      local head = ("POST / HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n"):format(CLOSE, #piece * pieces)
+      local c <close> = client.sent(s, head)
+      local sending = async.spawn(function()
+        for _ = 1, pieces do
+          assert(c:write(piece))
+          sent = sent + 1
+        end
+      end)
+      assert.is_true(client.until_steady(function() return sent end) < pieces)
       go:set()
-      assert.equal("20000000", sent:await())
+      sending:await()
+      assert.truthy(client.rest(c):find(tostring(#piece * pieces) .. "$"))
     end)()
   end)
 
@@ -204,8 +170,8 @@ describe("http server: streaming", function()
       res:event {data = {last = true}}
     end, function(s)
       local n, last = 0, nil
-      local client <close> = http.client()
-      for event in assert(client:get(s.url)):events() do
+      local c <close> = http.client()
+      for event in assert(c:get(s.url)):events() do
         n, last = n + 1, event.data
         if n <= 3 then
           assert.equal("a\nb" .. n, event.data)
@@ -227,12 +193,7 @@ describe("http server: streaming", function()
     end, function(s)
       local c = assert(net.connect("127.0.0.1", s.port))
       assert(c:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
-      until_true(function() return written > 10 end)
-      local before
-      repeat
-        before = written
-        async.sleep(0.05)
-      until written == before
+      assert.is_true(client.until_steady(function() return written end) > 10)
       assert.is_false(ended:is_set())
       c:close()
       ended:wait()
@@ -275,14 +236,17 @@ describe("http server: abort", function()
   end))
 
   it("is no cancellation of the handler", function()
-    local after
+    local cut, after = async.event(), async.event()
     serving(function(_, res)
       res:abort()
-      async.sleep(0.02)
-      after = true
+      cut:wait()
+      async.sleep(0)
+      after:set()
     end, function(s)
       assert.equal("", exchange(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
-      until_true(function() return after end)
+      client.until_quiet(s)
+      cut:set()
+      after:wait()
     end)()
   end)
 end)
@@ -358,11 +322,11 @@ describe("http server: its end", function()
       began:set()
       async.sleep(1000)
     end, function(s)
-      local client = async.spawn(function() return (get(s, "/")) end)
+      local asking = async.spawn(function() return (get(s, "/")) end)
       began:wait()
       s:close()
       s:close()
-      client:pawait()
+      asking:pawait()
       assert.is_true(ended)
       assert.equal(0, s:active())
     end)()
@@ -376,21 +340,21 @@ describe("http server: its end", function()
       return "done"
     end
     serving(handler, function(s)
-      local client = async.spawn(function() return (get(s, "/")) end)
+      local asking = async.spawn(function() return (get(s, "/")) end)
       began:wait()
       local stopping = async.spawn(function() return s:stop() end)
-      spec.turns(10)
+      until_true(function() return stopping:status() == "waiting" end)
       failed("connect", "ECONNREFUSED", net.connect("127.0.0.1", s.port))
       go:set()
-      assert.equal("done", client:await())
+      assert.equal("done", asking:await())
       assert.is_true(stopping:await())
     end)()
     began, go = async.event(), async.event()
     serving(handler, function(s)
-      local client = async.spawn(function() return (get(s, "/")) end)
+      local asking = async.spawn(function() return (get(s, "/")) end)
       began:wait()
       assert.is_false(s:stop(0.01))
-      client:pawait()
+      asking:pawait()
     end)()
   end)
 

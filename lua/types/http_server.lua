@@ -9,6 +9,7 @@
 ---@field max_header integer? memory for a head, 32 kB unless given
 ---@field connections integer? at once, 10000 unless given
 ---@field header_timeout number? seconds, 30 unless given; 0 is none
+---@field body_rate integer? bytes a second that a body comes with at least, over header_timeout; 100, 0 is none
 ---@field idle_timeout number? seconds, whole ones, 60 unless given; 0 is none
 ---@field backlog integer?
 ---@field cert string? file in PEM, for TLS

@@ -37,6 +37,7 @@ static void read_options(lua_State *L, mu_server_options *o) {
                            .connections = count(L, "connections"),
                            .idle = count(L, "idle"),
                            .header_timeout = number(L, "header_timeout"),
+                           .body_rate = number(L, "body_rate"),
                            .backlog = (int)count(L, "backlog")};
   if (uv_ip4_addr(host, (int)port, (struct sockaddr_in *)&o->address) &&
       uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)&o->address))

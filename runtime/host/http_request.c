@@ -51,13 +51,17 @@ void mu_request_release(mu_request *r) {
 void *mu_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
   mu_server *server = cls;
   mu_request *r = calloc(1, sizeof *r);
-  (void)connection;
+  const union MHD_ConnectionInfo *info =
+      server->all->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  mu_peer *peer = info ? info->socket_context : NULL;
   server->busy = true;
+  if (peer) peer->settled = false;
   if (!r || !(r->target = strdup(uri))) return free(r), NULL;
   mu_list_init(&r->arrival);
   mu_list_init(&r->quiet);
   mu_list_push(&server->requests, &r->link);
   r->server = server;
+  r->peer = peer;
   r->references = 1;
   server->references++;
   server->active++;
@@ -185,11 +189,8 @@ static void copy_address(mu_request *r) {
 static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, const char *method,
                              const char *version) {
   mu_server *server = r->server;
-  const union MHD_ConnectionInfo *info =
-      mhd_of(r)->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   r->connection = connection;
-  r->peer = info ? info->socket_context : NULL;
-  if (r->peer) r->peer->request = r, r->peer->deadline = 0;
+  if (r->peer) r->peer->request = r, mu_peer_expect_body(r->peer, 0);
   if (strlen(method) >= sizeof r->method) return refuse(r, 501, "unknown method\n");
   strcpy(r->method, method);
   strncpy(r->version, version, sizeof r->version - 1);
@@ -206,8 +207,10 @@ static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, c
 static enum MHD_Result body_comes(mu_request *r, const char *data, size_t *size) {
   if (!r->discard && r->in.to - r->in.from >= MU_REQUEST_ROOM) {
     suspend(r);
+    if (r->peer) r->peer->deadline = 0; /* it is not the client who is slow */
     return MHD_YES;
   }
+  if (r->peer) mu_peer_expect_body(r->peer, *size);
   r->received += *size;
   if (r->received > r->server->options.max_body) r->too_large = r->discard = true;
   if (r->discard) {
@@ -223,7 +226,9 @@ static enum MHD_Result body_comes(mu_request *r, const char *data, size_t *size)
 
 void mu_request_took(mu_request *r) {
   clear(&r->in);
-  if (!r->body_done) mu_request_resume(r);
+  if (r->body_done || !r->suspended) return;
+  if (r->peer) mu_peer_expect_body(r->peer, 0);
+  mu_request_resume(r);
 }
 
 enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
@@ -241,6 +246,7 @@ enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, 
   else if (!r->answered) suspend(r);
   if (!r->body_done) mu_server_wake(r->server->s, &r->reader);
   r->body_done = true;
+  if (r->peer) r->peer->settled = true, r->peer->deadline = 0;
   return MHD_YES;
 }
 
@@ -323,6 +329,7 @@ void mu_request_cut(mu_request *r, bool reset) {
   r->cut = true;
   r->reset = reset;
   r->task = NULL; /* which may go on */
+  if (r->peer) r->peer->left = true;
   if (r->streams) r->ending = true;
   else r->gone = true, send_reset(r);
   mu_request_resume(r);

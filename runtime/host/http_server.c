@@ -40,87 +40,23 @@ void mu_server_wake(mu_sched *s, mu_op **slot) {
   if (op) mu_fire(s, op);
 }
 
-/* ---- connections ---- */
-
-static double now(const mu_server *server) { return (double)uv_now(server->all->loop) * 1e-3; }
-
-static void peer_freed(uv_handle_t *handle) {
-  mu_peer *peer = handle->data;
-  mu_server_release(peer->server);
-  free(peer);
-}
-
-/* The client has closed its side, or all. */
-static void on_gone(uv_poll_t *watch, int status, int events) {
-  mu_peer *peer = watch->data;
-  (void)status, (void)events;
-  uv_poll_stop(watch);
-  if (!peer->request || !peer->request->suspended) return;
-  mu_request_abort(peer->request);
-  mu_request_resume(peer->request);
-}
-
-static mu_peer *peer_new(mu_server *server, struct MHD_Connection *connection) {
-  mu_peer *peer = calloc(1, sizeof *peer);
-  if (!peer) return NULL;
-  const union MHD_ConnectionInfo *info =
-      server->all->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-  peer->server = server;
-  peer->socket = info ? info->connect_fd : -1;
-  peer->watchable = peer->socket >= 0 && !uv_poll_init(server->all->loop, &peer->watch, peer->socket);
-  peer->watch.data = peer;
-  server->references++;
-  mu_list_push(&server->connections, &peer->link);
-  return peer;
-}
-
-static void on_sweep(uv_timer_t *timer) {
-  mu_server *server = timer->data;
-  bool any = false;
-  for (mu_link *l = server->connections.next; l != &server->connections; l = l->next) {
-    mu_peer *peer = mu_container(l, mu_peer, link);
-    if (!peer->deadline) continue;
-    any = true;
-    if (now(server) < peer->deadline) continue;
-    shutdown(peer->socket, SHUT_RDWR);
-    peer->deadline = 0;
-  }
-  if (!any) uv_timer_stop(timer);
-}
-
-static void expect_header(mu_server *server, mu_peer *peer, double spare) {
-  double limit = server->options.header_timeout;
-  if (limit <= 0) return;
-  peer->deadline = now(server) + limit + spare;
-  if (uv_is_active((uv_handle_t *)&server->sweep)) return;
-  uint64_t every = limit < 0.2 ? 50 : limit > 4 ? 1000 : (uint64_t)(limit * 250);
-  uv_timer_start(&server->sweep, on_sweep, every, every);
-}
+/* ---- running the library ---- */
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code) {
-  mu_server *server = cls;
   mu_peer *peer = *context;
-  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-    *context = peer = peer_new(server, connection);
-    if (peer) expect_header(server, peer, 0);
-  } else if (peer) {
-    *context = NULL;
-    mu_list_remove(&peer->link);
-    if (peer->watchable) uv_close((uv_handle_t *)&peer->watch, peer_freed);
-    else mu_server_release(server), free(peer);
-  }
+  ((mu_server *)cls)->busy = true;
+  *context = code == MHD_CONNECTION_NOTIFY_STARTED ? mu_peer_new(cls, connection) : NULL;
+  if (code != MHD_CONNECTION_NOTIFY_STARTED && peer) mu_peer_closed(peer);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **ctx,
                          enum MHD_RequestTerminationCode code) {
-  mu_server *server = cls;
+  const mu_server *server = cls;
   mu_peer *peer = *ctx ? ((mu_request *)*ctx)->peer : NULL;
-  if (peer) expect_header(server, peer, server->options.idle);
+  if (peer) mu_peer_expect(peer, server->options.idle);
   mu_request_completed(cls, connection, ctx, code);
 }
-
-/* ---- running the library ---- */
 
 static void on_timer(uv_timer_t *timer);
 static void on_idle(uv_idle_t *idle) { (void)idle; }
@@ -168,7 +104,7 @@ static void watch_suspended(mu_server *server) {
   while (!mu_list_empty(&server->unwatched)) {
     mu_request *r = mu_container(server->unwatched.next, mu_request, quiet);
     mu_list_remove(&r->quiet);
-    if (r->peer && r->peer->watchable) uv_poll_start(&r->peer->watch, UV_DISCONNECT, on_gone);
+    if (r->peer) mu_peer_watch(r->peer);
   }
 }
 
@@ -225,7 +161,8 @@ static bool watch(mu_server *server) {
   uv_timer_init(loop, &server->sweep);
   uv_prepare_init(loop, &server->prepare);
   uv_idle_init(loop, &server->idle);
-  server->poll.data = server->timer.data = server->sweep.data = server->prepare.data = server->idle.data = server;
+  server->poll.data = server->timer.data = server->sweep.data = server->prepare.data = server->idle.data =
+      server;
   server->references += 5; /* until each is closed */
   uv_unref((uv_handle_t *)&server->prepare);
   uv_unref((uv_handle_t *)&server->sweep);
@@ -247,6 +184,7 @@ mu_server *mu_server_start(mu_httpd *all, const mu_server_options *options, int 
   mu_list_init(&server->requests);
   mu_list_init(&server->arrived);
   mu_list_init(&server->unwatched);
+  mu_list_init(&server->lingering);
   int fd = listen_on(server, code);
   if (fd < 0) return free(server), NULL;
   *problem = options->key ? "TLS is refused: do the key and the certificate fit?" : "libmicrohttpd refuses";
@@ -285,6 +223,7 @@ static void close_handle(void *handle) {
 void mu_server_close(mu_server *server) {
   if (!server->daemon) return;
   struct MHD_Daemon *daemon = server->daemon;
+  server->closing = true;
   for (mu_link *l = server->requests.next; l != &server->requests; l = l->next) {
     mu_request *r = mu_container(l, mu_request, link);
     mu_request_abort(r);
@@ -295,6 +234,7 @@ void mu_server_close(mu_server *server) {
   close_handle(&server->prepare);
   close_handle(&server->idle);
   server->all->mhd.stop_daemon(daemon);
+  mu_server_leave_all(server);
   close_handle(&server->sweep); /* which the end of each request may have started */
   server->daemon = NULL;
   for (mu_request *r; (r = mu_server_take(server));) mu_request_release(r);

@@ -29,6 +29,7 @@ typedef struct {
   uint64_t max_body;
   unsigned connections, idle; /* idle: seconds, or 0 */
   double header_timeout;      /* seconds, or 0 */
+  double body_rate;           /* bytes a second at least, over as many; or 0 */
   int backlog;
 } mu_server_options;
 
@@ -43,13 +44,14 @@ typedef struct {
   uv_timer_t sweep;     /* closes connections that take too long for a header */
   uv_prepare_t prepare; /* before the loop waits: goes on with those resumed, watches those suspended */
   uv_idle_t idle;       /* keeps the loop from waiting, while the library has more to do */
-  mu_link connections, requests, arrived, unwatched;
+  mu_link connections, requests, arrived, unwatched, lingering;
   mu_op *acceptor, *idler; /* who waits for a request, for the end of all, or NULL */
   size_t active;           /* requests that the library has not completed */
   size_t suspended;        /* of these */
+  size_t lingerers;
   uint32_t references;
   int port;
-  bool draining;
+  bool draining, closing;
   bool again; /* is the library to run once tasks have? */
   bool fresh; /* has a request come whole while it ran? */
   bool busy;  /* has it called us while it ran? */
@@ -64,8 +66,10 @@ typedef struct {
   mu_request *request; /* the present one, or NULL */
   uv_poll_t watch;     /* on its socket, while the present one is suspended */
   int socket;
-  bool watchable, ended;
-  double deadline; /* for the header of the next request, by uv_now; or 0 */
+  bool watchable;
+  bool settled;    /* the last request came whole */
+  bool left;       /* by us, without manners */
+  double deadline; /* for the header of the next request, or more of a body, by uv_now; or 0 */
 } mu_peer;
 
 typedef struct {
@@ -146,7 +150,17 @@ void mu_request_cut(mu_request *r, bool reset);
 void mu_request_done(mu_request *r);
 void mu_request_release(mu_request *r);
 
-/* ---- between the two files ---- */
+/* ---- between the files ---- */
+
+mu_peer *mu_peer_new(mu_server *server, struct MHD_Connection *connection);
+void mu_peer_closed(mu_peer *peer); /* by the library, which is about to close its socket */
+void mu_peer_watch(mu_peer *peer);  /* aborts its request when the client goes away */
+
+/* It must send a header within the limit and some seconds to spare; more of a body, of which so much came just now. */
+void mu_peer_expect(mu_peer *peer, double spare);
+void mu_peer_expect_body(mu_peer *peer, size_t came);
+
+void mu_server_leave_all(mu_server *server); /* those that linger */
 
 void mu_request_abort(mu_request *r); /* its connection is lost: cancels its task */
 void mu_request_resume(mu_request *r);

@@ -17,7 +17,7 @@ local callable = {function(v) return type(v) == "function" end, "a function"}
 
 local known = {
   host = text, port = port, handler = callable, max_body = kinds.size, max_header = kinds.count,
-  connections = kinds.count, header_timeout = kinds.seconds, idle_timeout = kinds.seconds,
+  connections = kinds.count, header_timeout = kinds.seconds, body_rate = kinds.size, idle_timeout = kinds.seconds,
   backlog = kinds.count, cert = text, key = text,
 }
 
@@ -124,8 +124,8 @@ local function native_options(what, opts, host)
   local list = {
     host = host, port = opts.port or 0, max_body = opts.max_body or 16 * 1024 * 1024,
     max_header = opts.max_header or 32 * 1024, connections = opts.connections or 10000,
-    header_timeout = opts.header_timeout or 30, idle = math.ceil(opts.idle_timeout or 60),
-    backlog = opts.backlog or 4096,
+    header_timeout = opts.header_timeout or 30, body_rate = opts.body_rate or 100,
+    idle = math.ceil(opts.idle_timeout or 60), backlog = opts.backlog or 4096,
   }
   if not opts.cert then return list end
   local err
@@ -144,7 +144,8 @@ local function bracketed(host) return host:find(":", 1, true) and "[" .. host ..
 --- the client gets 500, and the error is reported, as that of any task.
 ---@async
 ---@param opts muster.http.server.options host: "127.0.0.1" unless given; port 0: the system chooses; max_body: 16 MB;
---- max_header: 32 kB of memory for a head; timeouts in seconds, 0 for none (idle_timeout in whole ones); cert, key:
+--- max_header: 32 kB of memory for a head; body_rate: bytes a second, 100, that a body must come with at least, over
+--- header_timeout; timeouts in seconds, 0 for none (idle_timeout in whole ones); cert, key:
 --- files in PEM, for TLS
 ---@return muster.http.server? server
 ---@return muster.error? error of kind "in_use", "permission", "file", "tls"…
