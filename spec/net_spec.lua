@@ -1,6 +1,8 @@
 -- lua/muster/net.lua, over sockets of this machine.
 -- luacheck: ignore 542 (loops that only read)
 local async = require "muster"
+local dns = require "muster.dns"
+local files = require "spec.support.files"
 local net = require "muster.net"
 local spec = require "spec.support.io"
 local uv = require "luv"
@@ -33,7 +35,8 @@ end
 
 describe("net: connect", function()
   it("refuses wrong arguments", function()
-    raises("connect: expected a path", net.connect)
+    raises("connect: expected a host, by name or address, got nil", net.connect)
+    raises("connect: expected a host, by name or address, got table", net.connect, {host = "127.0.0.1"})
     raises("connect: expected", net.connect, "", 80)
     raises("connect: expected", net.connect, "a\0b", 80)
     for _, port in ipairs {-1, 65536, 1.5, "80", false} do
@@ -105,6 +108,18 @@ describe("net: connect", function()
   end))
 
   it("tries the addresses of a name", checked(function()
+    local listener <close> = assert(net.listen("127.0.0.3", 0))
+    local addresses = {}
+    for i = 1, 3 do addresses[i] = {host = "127.0.0." .. i, family = "inet"} end
+    files.with(dns, "resolve", function() return addresses end, function()
+      local stream <close> = assert(net.connect("three.addresses", listener.port))
+      assert.equal("127.0.0.3", stream:peer().host)
+      addresses[3] = nil
+      failed("connect", "ECONNREFUSED", net.connect("two.addresses", listener.port))
+    end)
+  end))
+
+  it("to localhost, by either family", checked(function()
     local listener <close> = assert(net.listen("127.0.0.1", 0))
     local stream <close> = assert(net.connect("localhost", listener.port)) -- ::1 is refused, if it is there
     assert.equal(listener.port, stream:peer().port)
@@ -113,7 +128,9 @@ end)
 
 describe("net: listen", function()
   it("refuses wrong arguments", function()
-    raises("listen: expected", net.listen, nil, 0)
+    raises("listen: expected a host", net.listen, nil, 0)
+    raises("listen: expected a host", net.listen, {port = 0})
+    raises("option 'backlog' must be", net.listen, "127.0.0.1", 0, {backlog = 0})
     raises("listen: expected a port", net.listen, "127.0.0.1", 70000)
     raises("unknown option", net.listen, "127.0.0.1", 0, {limit = 1})
     raises("option 'access' must be", net.listen_unix, "/x", {access = "x"})
@@ -121,6 +138,13 @@ describe("net: listen", function()
     raises("serve: expected a function", listener.serve, listener, 1)
     raises("option 'limit' must be", listener.serve, listener, print, {limit = 0})
   end)
+
+  it("with any backlog", checked(function()
+    for _, backlog in ipairs {1, 1 << 31, 1 << 40, math.maxinteger, math.huge} do
+      local listener <close> = assert(net.listen("127.0.0.1", 0, {backlog = backlog}))
+      assert(net.connect("127.0.0.1", listener.port)):close()
+    end
+  end))
 
   it("on a port that is taken fails", checked(function()
     local listener <close> = assert(net.listen("127.0.0.1", 0))

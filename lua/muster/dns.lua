@@ -56,7 +56,7 @@ end
 ---@return {host: string, family: "inet"|"inet6"}[]? list at least one
 ---@return muster.error? error of kind "dns"; retryable if no name server answered
 function M.resolve(host, opts)
-  failure.check_path("resolve", host)
+  failure.check_host("resolve", host)
   opts = options.check("resolve", opts, known)
   checkpoint()
   local what = "resolve " .. host
@@ -70,7 +70,7 @@ end
 ---@return string[]?
 ---@return muster.error?
 function M.addresses(host, opts)
-  failure.check_path("addresses", host)
+  failure.check_host("addresses", host)
   opts = options.check("addresses", opts, known)
   local list, err = M.resolve(host, opts)
   if not list then return nil, err end
@@ -84,7 +84,7 @@ end
 ---@return string? name
 ---@return muster.error?
 function M.reverse(address)
-  failure.check_path("reverse", address)
+  failure.check_host("reverse", address)
   local start = {ip = address, family = address:find ":" and "inet6" or "inet"}
   local ok, name, err = pcall(ask, "reverse " .. address, uv.getnameinfo, start)
   if ok then return name, err end

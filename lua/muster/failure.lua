@@ -71,19 +71,25 @@ function M.closed(what) return nil, M.new("closed", what, "it is closed") end
 
 -- ---- arguments ----
 
-local function expected(what, value, should)
+local function expected(what, value, should, level)
   local got = type(value) == "table" and "table" or type(value) == "string" and ("%q"):format(value) or tostring(value)
-  error(("%s: expected %s, got %s"):format(what, should, got), 4)
+  error(("%s: expected %s, got %s"):format(what, should, got), level or 4)
+end
+
+local function check_name(what, value, should)
+  if type(value) ~= "string" then expected(what, value, should, 5) end
+  if value == "" or value:find("\0", 1, true) then expected(what, value, "a name without zero bytes, not empty", 5) end
+  return value
 end
 
 --- The value, a string in which a name for the system may be: not empty, and without zero bytes.
 ---@param what string the function, and which argument if that is not plain
 ---@return string
-function M.check_path(what, value)
-  if type(value) ~= "string" then expected(what, value, "a path") end
-  if value == "" or value:find("\0", 1, true) then expected(what, value, "a name without zero bytes, not empty") end
-  return value
-end
+function M.check_path(what, value) return (check_name(what, value, "a path")) end
+
+--- The same for a name or an address of a machine.
+---@return string
+function M.check_host(what, value) return (check_name(what, value, "a host, by name or address")) end
 
 ---@return string
 function M.check_string(what, value)

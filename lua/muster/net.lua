@@ -3,6 +3,7 @@ local core = require "muster.core"
 local dns = require "muster.dns"
 local failure = require "muster.failure"
 local options = require "muster.options"
+local race = require "muster.net.race"
 local reader = require "muster.stream.reader"
 local streams = require "muster.stream"
 local uv = require "luv"
@@ -25,41 +26,15 @@ local function in_brackets(host) return host:find(":", 1, true) and "[" .. host 
 
 -- ---- connecting ----
 
---- start(handle, callback) begins to connect. The handle is closed unless that succeeds.
-local function connect(handle, what, start)
-  local done = false
-  local _ <close> = setmetatable({}, {__close = function()
-    if not done and not handle:is_closing() then handle:close() end
-  end})
-  local problem = core.suspend(function(resume)
-    local request, problem = start(handle, function(status) resume(status) end)
-    if not request then
-      resume(problem)
-      return
-    end
-    return function() handle:close() end
-  end)
-  if problem then return failure.fail(what, problem) end
-  done = true
-  return handle
-end
-
---- Tries one address after another: a stream, or nil and why the last one failed.
-local function connect_any(what, name, addresses, port, nodelay)
-  local handle, err
-  for _, address in ipairs(addresses) do
-    handle, err = connect(uv.new_tcp(), what, function(h, done) return h:connect(address.host, port, done) end)
-    if handle then break end
-  end
-  if not handle then return nil, err end
-  handle:nodelay(nodelay ~= false)
-  return streams.new(handle, name)
-end
-
 local function resolve_and_connect(what, name, host, port, opts)
   local addresses, err = dns.resolve(host, {family = opts.family})
   if not addresses then return nil, err end
-  return connect_any(what, name, addresses, port, opts.nodelay)
+  local attempts = {}
+  for i, address in ipairs(race.interleave(addresses)) do attempts[i] = race.tcp(address.host, port) end
+  local handle, problem = race.first(attempts)
+  if not handle then return failure.fail(what, problem) end
+  handle:nodelay(opts.nodelay ~= false)
+  return streams.new(handle, name)
 end
 
 local connect_options = {timeout = kinds.seconds, nodelay = kinds.flag, family = family_kind}
@@ -72,7 +47,8 @@ local function limited(what, timeout, fn, ...)
   return result, err
 end
 
---- Connects to a TCP server, trying the addresses of the host one after another.
+--- Connects to a TCP server: to the address of the host that answers first, IPv6 and IPv4 by turns; each one has a
+--- head start of 0.25 s on the next.
 ---@async
 ---@param host string name or numeric address
 ---@param port integer
@@ -81,7 +57,7 @@ end
 ---@return muster.stream? stream
 ---@return muster.error? error of kind "connect", "dns", "timeout"…
 function M.connect(host, port, opts)
-  failure.check_path("connect", host)
+  failure.check_host("connect", host)
   check_port("connect", port)
   opts = options.check("connect", opts, connect_options)
   local name = ("%s:%d"):format(in_brackets(host), port)
@@ -104,8 +80,8 @@ function M.connect_unix(path, opts)
   local what = "connect to " .. path
   if not fits(path) then return failure.fail(what, "ENAMETOOLONG: the path is too long", {path = path}) end
   return limited(what, opts.timeout, function()
-    local handle, err = connect(uv.new_pipe(false), what, function(h, done) return h:connect(path, done) end)
-    if not handle then return nil, err end
+    local handle, problem = race.first {race.unix(path)}
+    if not handle then return failure.fail(what, problem, {path = path}) end
     return streams.new(handle, path)
   end)
 end
@@ -125,7 +101,7 @@ Listener.__name = "muster.listener"
 
 local function listen(handle, what, name, backlog, new_handle)
   local arrivals = {}
-  local ok, problem = handle:listen(backlog or 4096, function(problem)
+  local ok, problem = handle:listen(math.min(backlog or 4096, 0x7fffffff), function(problem)
     if problem then arrivals.problem = problem else arrivals.pending = true end
     if arrivals.resume then arrivals.resume() end
   end)
@@ -155,7 +131,7 @@ end
 ---@return muster.listener? listener
 ---@return muster.error? error of kind "in_use", "permission"…
 function M.listen(host, port, opts)
-  failure.check_path("listen", host)
+  failure.check_host("listen", host)
   check_port("listen", port)
   opts = options.check("listen", opts, {backlog = kinds.count, family = family_kind})
   local what = ("listen on %s:%d"):format(in_brackets(host), port)
