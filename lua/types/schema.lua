@@ -27,7 +27,7 @@ local node = {}
 ---@field max_length? integer
 ---@field length? integer exactly so many
 ---@field pattern? string|userdata a Lua pattern, or one of LPeg, that has to match; both as in `string.find` and
----`lpeg.match`: anchor them yourself. A Lua pattern becomes a `pattern` of JSON Schema only if a regular expression means
+---`lpeg.match`: anchor them yourself. A Lua pattern becomes a `pattern` of JSON Schema if a regular expression means
 ---exactly the same: without `%b`, `%f`, back references and the like. Otherwise it is told in the description. One of
 ---LPeg is never told: say it in `regex` or `description`.
 ---@field regex? string what JSON Schema says instead of the pattern; never tested here
@@ -168,7 +168,8 @@ function schema.is(x) end
 ---@class muster.schema.error
 ---@field path string such as `people[2].age`, as Lua would write it; "" for the value itself
 ---@field pointer string the same as a JSON Pointer: `/people/1/age`
----@field kind "type"|"missing"|"range"|"length"|"pattern"|"format"|"enum"|"union"|"unknown"|"unique"|"check"|"utf8"|"depth"|"cycle"
+---@field kind "type"|"missing"|"range"|"length"|"pattern"|"format"|"enum"|"union"|"unknown"|"unique"|"check"|"utf8"
+---|"depth"|"cycle"
 ---@field message string
 ---@field expected string
 ---@field got string what was there, quoted and short
@@ -194,7 +195,7 @@ function node:validate(value, opts) end
 ---optional ones nullable, other constraints in the descriptions. `properties` have a metatable with `__keys`, their
 ---order. `constraints = false`: no keywords for limits, patterns and formats at all, only words in descriptions.
 ---@param opts? {strict?: boolean, constraints?: boolean}
----@return table? json_schema nil if the strict dialect cannot say it: maps, tuples, any, a root that is no object, limits
+---@return table? json_schema nil if the strict dialect cannot say it: maps, tuples, any, a root that is no object
 ---@return muster.error? error of kind "schema", with `problems`
 function node:json_schema(opts) end
 

@@ -1,4 +1,4 @@
---- What validation costs: small records, one after the other. Returns run(), which prints, and returns records a second.
+--- What validation costs: small records, one after the other. run() prints, and returns, records a second.
 local schema = require "muster.schema"
 local uv = require "luv"
 

@@ -10,6 +10,12 @@ local utf8len, huge = utf8.len, math.huge
 
 local M = {}
 
+--- Enough errors, and something is left that was not looked at.
+local function stop(ctx)
+  ctx.more = true
+  return FAIL
+end
+
 local function too_deep(ctx, v) return fail(ctx, "depth", ("at most %d levels of nesting"):format(ctx.max_depth), v) end
 
 -- ---- objects ----
@@ -30,6 +36,7 @@ local function extra_keys(s, value, out, known, ctx, depth)
   local fine, seen = true, ctx.n
   for _, key in ipairs(quote.sorted_keys(value)) do
     if not known[key] then
+      if ctx.n >= ctx.limit then return not stop(ctx) end
       local made = FAIL
       if s.additional == "keep" then
         made = M.copy_any(value[key], ctx, depth + 1)
@@ -38,7 +45,6 @@ local function extra_keys(s, value, out, known, ctx, depth)
         errors.say(ctx, "unknown", "unknown field, expected " .. expected, expected, value[key])
       end
       if made == FAIL then fine, seen = false, below(ctx, seen, key) else out[key] = made end
-      if ctx.n >= ctx.limit then break end
     end
   end
   return fine
@@ -55,11 +61,11 @@ function M.object(s, compile)
     if depth > ctx.max_depth then return too_deep(ctx, value) end
     local out, seen, fine = make(), ctx.n, true
     for i = 1, n do
+      if seen >= ctx.limit then return stop(ctx) end
       local name = names[i]
       local made = checks[i](value[name], ctx, depth + 1)
       if made == FAIL then
         fine, seen = false, below(ctx, seen, name)
-        if seen >= ctx.limit then return FAIL end
       elseif made ~= null then
         out[name] = made
       end
@@ -88,11 +94,11 @@ function M.map(s, compile)
     if count < low or count > high then return fail(ctx, "length", words.expected(s), value) end
     local seen = ctx.n
     for _, key in ipairs(quote.sorted_keys(value)) do
+      if seen >= ctx.limit then return stop(ctx) end
       local name = check_name(key, ctx, depth)
       local made = name == FAIL and FAIL or check(value[key], ctx, depth + 1)
       if made == FAIL then
         fine, seen = false, below(ctx, seen, key)
-        if seen >= ctx.limit then return FAIL end
       else
         out[name] = made
       end
@@ -127,7 +133,7 @@ end
 
 --- Equal values have equal identities: tables are written out, all else is its own.
 local function identity(v)
-  if type(v) ~= "table" then return math.tointeger(v) or v end
+  if type(v) ~= "table" then return math.type(v) == "float" and math.tointeger(v) or v end
   local parts = {}
   if v[1] ~= nil then
     for i, item in ipairs(v) do parts[i] = tostring(identity(item)) .. "\0" .. type(item) end
@@ -143,12 +149,12 @@ end
 local function all_unique(out, n, ctx)
   local scalars, tables, fine, seen = {}, {}, true, ctx.n
   for i = 1, n do
+    if seen >= ctx.limit then return not stop(ctx) end
     local key, first = identity(out[i]), type(out[i]) == "table" and tables or scalars
     if first[key] then
       local message = ("is the same as item %d, expected no item twice"):format(first[key])
       errors.say(ctx, "unique", message, "no item twice", out[i])
       fine, seen = false, below(ctx, seen, i)
-      if seen >= ctx.limit then return false end
     end
     first[key] = first[key] or i
   end
@@ -165,7 +171,7 @@ function M.list(s, compile)
     if not fine then fail(ctx, "length", words.expected(s), value) end
     local out, seen = {}, ctx.n
     for i = 1, n do
-      if seen >= ctx.limit then return FAIL end
+      if seen >= ctx.limit then return stop(ctx) end
       local made = check(value[i], ctx, depth + 1)
       if made == FAIL then fine, seen = false, below(ctx, seen, i) else out[i] = made end
     end
@@ -184,9 +190,9 @@ function M.tuple(s, compile)
     if length ~= n then return fail(ctx, "length", words.expected(s), value) end
     local out, seen, fine = {}, ctx.n, true
     for i = 1, n do
+      if seen >= ctx.limit then return stop(ctx) end
       local made = checks[i](value[i], ctx, depth + 1)
       if made == FAIL then fine, seen = false, below(ctx, seen, i) else out[i] = made end
-      if seen >= ctx.limit then return FAIL end
     end
     if not fine then return FAIL end
     return n == 0 and json.array(out) or out

@@ -43,12 +43,9 @@ M.add = add
 ---@param value any what was there instead
 ---@return table FAIL
 function M.fail(ctx, kind, expected, value)
-  local got, message = quote.value(value), nil
-  if value == nil then
-    kind, message = "missing", "missing, expected " .. expected
-  else
-    message = ("expected %s, got %s"):format(expected, got)
-  end
+  local got = quote.value(value)
+  local message = ("expected %s, got %s"):format(expected, got)
+  if value == nil then kind, message = "missing", "missing, expected " .. expected end
   return add(ctx, {kind = kind, expected = expected, got = got, message = message})
 end
 
