@@ -23,7 +23,7 @@ describe("json.decode", function()
     local value, err = json.decode '{"a":1,\n "b":2,\n  "c" x}'
     assert.is_nil(value)
     assert.equal("line 3, column 7: expected ':', got 'x'", tostring(err))
-    assert.same({"json", 24, 3, 7, false}, {err.kind, err.offset, err.line, err.column, err.truncated})
+    assert.same({"json", 23, 3, 7, false}, {err.kind, err.offset, err.line, err.column, err.truncated})
     assert.same({a = 1, b = 2}, err.partial)
   end)
 end)

@@ -32,7 +32,7 @@ function json.decode(text, options) end
 ---@field max_depth integer? 1000 if absent
 ---@field invalid_utf8 "error"|"replace"? "replace" writes U+FFFD for each byte; an error if absent
 
----The text of a value. Integers are written exactly, floats with the digits that bring them back, and with a point or an
+---The text of a value. Integers are written exactly, floats with the digits that bring them back, and a point or an
 ---exponent. A table is a list if it is marked as one, or has positions; an empty one without a mark is an object. The
 ---metafield `__keys`, a list of keys, says which come first; others follow, sorted. Tables are read raw.
 ---Raises, naming the place, on what JSON has not: functions, NaN, infinity, holes, keys that are no strings, cycles,
