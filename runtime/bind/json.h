@@ -35,6 +35,7 @@ typedef struct { /* one step of a path; the string is anchored elsewhere */
 typedef struct {
   mu_json scan;
   mu_buffer frames;
+  lua_State *store; /* a parser's: see json_parser.c */
   uint64_t max_bytes;
   lua_Integer closed;  /* length of the list in MU_JSON_CLOSED */
   uint32_t steps;      /* of the path */

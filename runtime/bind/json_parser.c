@@ -5,11 +5,45 @@ enum {            /* user values of a parser */
        STORE = 1, /* the coroutine on whose stack the values lie between calls */
        FAILURE,   /* the error of the text */
        PATH,      /* a copy, for its strings */
-       NULLS,     /* what null becomes */
-       USER_VALUES = NULLS
+       USER_VALUES = PATH
 };
 
 enum { STORED_MOST = 512 }; /* slots that are moved to and fro at each call */
+
+/* ---- between calls the slots from MU_JSON_ARRAYS on, and the values, are in the store ---- */
+
+static void make_store(lua_State *L, mu_json_builder *b, int parser) {
+  b->store = lua_newthread(L);
+  lua_setiuservalue(L, parser, STORE);
+  mu_json_push_arrays(L);
+  mu_json_push_null_option(L, 1);
+  lua_pushnil(L);
+  lua_xmove(L, b->store, MU_JSON_BOTTOM - MU_JSON_ARRAYS);
+}
+
+/* Arguments above 2 go, and the rest is brought. An error raised from here on breaks the parser: values are lost. */
+static mu_json_builder *enter(lua_State *L) {
+  mu_json_builder *b = mu_check_object(L, 1);
+  if (b->broken) luaL_error(L, "json.parser: a call of it failed, or has not ended");
+  lua_settop(L, 2);
+  int n = lua_gettop(b->store);
+  luaL_checkstack(L, n, NULL);
+  b->broken = true;
+  lua_xmove(b->store, L, n);
+  return b;
+}
+
+/* Takes all back but the value at MU_JSON_CLOSED, which is then on top. */
+static void leave(lua_State *L, mu_json_builder *b) {
+  if (lua_gettop(L) > STORED_MOST) mu_json_settle(L, b);
+  int n = lua_gettop(L) - 2;
+  if (!lua_checkstack(b->store, n)) luaL_error(L, "not enough memory");
+  lua_copy(L, MU_JSON_CLOSED, 2);
+  lua_pushnil(L);
+  lua_replace(L, MU_JSON_CLOSED);
+  lua_xmove(L, b->store, n);
+  b->broken = false;
+}
 
 /* ---- making one ---- */
 
@@ -50,51 +84,8 @@ int mu_json_parser(lua_State *L) {
   for (uint32_t i = 0; i < steps; i++, lua_pop(L, 1)) lua_rawgeti(L, 2, i + 1), read_step(L, b, i);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, PATH);
-  lua_newthread(L);
-  lua_setiuservalue(L, 3, STORE);
-  mu_json_push_null_option(L, 1);
-  lua_setiuservalue(L, 3, NULLS);
+  make_store(L, b, 3);
   return 1;
-}
-
-/* ---- between calls the values are in the store ---- */
-
-static lua_State *store_of(lua_State *L) {
-  lua_getiuservalue(L, 1, STORE);
-  lua_State *store = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  return store;
-}
-
-static void check_stack(lua_State *L, lua_State *store, int n) {
-  if (!lua_checkstack(store, n)) luaL_error(L, "not enough memory");
-}
-
-/* Arguments above 2 go; the slots are set, and the values are brought. An error raised from here on breaks the parser:
-** the values are lost. */
-static mu_json_builder *enter(lua_State *L) {
-  mu_json_builder *b = mu_check_object(L, 1);
-  if (b->broken) luaL_error(L, "json.parser: a call of it failed, or has not ended");
-  lua_settop(L, 2);
-  lua_State *store = store_of(L);
-  int n = lua_gettop(store);
-  luaL_checkstack(L, n + MU_JSON_BOTTOM, NULL);
-  b->broken = true;
-  mu_json_push_arrays(L);
-  lua_getiuservalue(L, 1, NULLS);
-  lua_pushnil(L);
-  lua_xmove(store, L, n);
-  return b;
-}
-
-/* Takes the values on top of L, from MU_JSON_BOTTOM, to the store. */
-static void leave(lua_State *L, mu_json_builder *b) {
-  if (lua_gettop(L) > STORED_MOST) mu_json_settle(L, b);
-  lua_State *store = store_of(L);
-  int n = lua_gettop(L) - (MU_JSON_BOTTOM - 1);
-  check_stack(L, store, n);
-  lua_xmove(L, store, n);
-  b->broken = false;
 }
 
 /* ---- methods ---- */
