@@ -56,4 +56,45 @@ function json.object(t) end
 ---@return boolean
 function json.is_array(t) end
 
+---The JSON in a text that has more than that, such as a model's answer: the longest list or object, those that are the
+---first thing in a fence (three back quotes) before others; or a text that is JSON as a whole. A longer one that is
+---broken, or cut by the end, is an error: no part of it is taken for the whole. The work is linear in the text.
+---@param text string
+---@return any value nil if there is none
+---@return string|json.error rest what comes after it
+function json.extract(text) end
+
+---@class json.parser.options
+---@field path (string|integer)[]? to the list whose elements are asked for; the text's own list if absent or empty
+---@field keep boolean? false: elements that were given are dropped, so that a long list takes no memory; true if absent
+---@field max_depth integer? 1000 if absent
+---@field max_bytes integer? of the whole text
+---@field null any what null becomes instead of json.null
+
+---A parser of a text that comes in chunks, cut anywhere. Values are shared between what its methods return.
+---@class json.parser
+local parser = {}
+
+---@param options json.parser.options?
+---@return json.parser
+function json.parser(options) end
+
+---Goes on with a chunk. Elements that come before an error in the same chunk are given, and the error by the next call.
+---@param chunk string
+---@return any[]? closed the elements that this chunk closed, maybe none; nil if the text is not JSON
+---@return json.error?
+function parser:feed(chunk) end
+
+---The value so far, nil if there is none. Of an open string there is what has come, cut between characters; a number,
+---true, false and null are there when something has followed them; a key without a value is not. The tables are the
+---parser's own, and grow: copy what is to stay as it is. The cost is that of an open string and the open tables, not of
+---the whole text, but for elements that were not looked at before.
+---@return any value
+function parser:partial() end
+
+---The whole value, if the text ends here. May be called again.
+---@return any value nil if it is not JSON; the error says whether it is `truncated`, and what is there (`partial`)
+---@return json.error?
+function parser:finish() end
+
 return json

@@ -8,7 +8,7 @@ enum {            /* user values of a parser */
        USER_VALUES = PATH
 };
 
-enum { STORED_MOST = 512 }; /* slots that are moved to and fro at each call */
+enum { STORED_MOST = 32 }; /* slots that are moved to and fro at each call, unless more are needed */
 
 /* ---- between calls the slots from MU_JSON_ARRAYS on, and the values, are in the store ---- */
 
