@@ -14,7 +14,7 @@ local options = require "muster.options"
 
 local M = {}
 
-local now_of = core.now
+local now_of, is_free, take, queue_up = core.now, gate.is_free, gate.take, gate.queue_up
 local huge = math.huge
 
 ---@class muster.limiter
@@ -62,9 +62,13 @@ end
 --- Waits to be let in. -> a permit
 local function enter(self, what, cost, is_loose)
   local estimate = cost == nil and 0 or tokens_of(what, cost)
-  check_cancelled(is_open)
   local now, tokens = now_of(), estimate * self.ratio
-  if gate.is_free(self, now, tokens) then gate.take(self, now, tokens) else now = gate.queue_up(self, tokens, now) end
+  if is_free(self, now, tokens) then
+    check_cancelled(is_open)
+    take(self, now, tokens)
+  else
+    now = queue_up(self, tokens, now)
+  end
   self.requests = self.requests + 1
   return Permit.new(self, estimate, tokens, now, is_loose)
 end

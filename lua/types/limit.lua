@@ -4,13 +4,21 @@
 ---@class muster.limit
 local limit = {}
 
+---@class muster.limit.options
+---@field rpm number?
+---@field tpm number?
+---@field burst number?
+---@field concurrency integer|{min?: integer, max?: integer, start?: integer}|nil
+---@field learn boolean?
+---@field name string?
+
 ---@class muster.limiter
 local limiter = {}
 
 ---Limits for any resource: requests and tokens a minute, and so many at once. Who comes first goes first, whatever it
 ---costs. It adapts: to response headers (`learn`), to refusals (`permit:limited`), to what things cost in fact
 ---(`permit:settle`).
----@param opts? {rpm?: number, tpm?: number, burst?: number, concurrency?: integer|{min?: integer, max?: integer, start?: integer}, learn?: boolean, name?: string}
+---@param opts? muster.limit.options
 ---rpm, tpm: none known if omitted; burst: about a second of the rate; concurrency: a number: exactly that many;
 ---a table: adapts within it, from 20, between 1 and 1,000; learn: false: nothing changes the rates
 ---@return muster.limiter
@@ -61,8 +69,25 @@ function limiter:resume() end
 ---@return muster.limit.explanation
 function limiter:explain() end
 
+---@class muster.limit.stats
+---@field requests integer let in so far
+---@field succeeded integer
+---@field failed integer
+---@field limited integer refused
+---@field episodes integer bursts of refusals
+---@field tokens number settled
+---@field in_flight integer
+---@field waiting integer
+---@field delayed integer how many had to wait
+---@field waited number seconds, of all together
+---@field concurrency number how many may be in flight
+---@field rpm number? the rate in force
+---@field tpm number?
+---@field ratio number tokens to a unit of the estimates
+---@field cooldown number seconds left
+
 ---Counters, and what was learned.
----@return {requests: integer, succeeded: integer, failed: integer, limited: integer, episodes: integer, tokens: number, in_flight: integer, waiting: integer, delayed: integer, waited: number, concurrency: number, rpm: number?, tpm: number?, ratio: number, cooldown: number}
+---@return muster.limit.stats
 function limiter:stats() end
 
 ---A place in flight. How it went: what nobody says counts as success if the body ends without an error.

@@ -72,7 +72,7 @@ local function pump(self, now)
     end
     queue:remove(waiter)
     take(self, now, waiter.tokens)
-    waiter.granted = true
+    waiter.granted = now
     waiter.event:set()
     waiter = queue.first
   until not waiter
@@ -88,6 +88,7 @@ function waiter_meta.__close(waiter, err)
   local self = waiter.owner
   if err ~= nil then
     if waiter.granted then give_back(self, waiter.tokens) else self.queue:remove(waiter) end
+    waiter.event:clear()
     pump(self, now_of())
   end
   self.queue:recycle(waiter)
@@ -95,29 +96,33 @@ end
 
 function M.new_queue() return Queue.new(waiter_meta) end
 
---- Waits once: until woken, or for as long as the first of the queue has to. -> the time
-local function wait_once(self, waiter, now)
+--- Waits once: until woken, or for as long as the first of the queue has to.
+local function wait_once(self, waiter)
+  local now, event = now_of(), waiter.event
   local wait = self.queue.first == waiter and delay(self, now, waiter.tokens) or huge
   if wait <= slack(now) then
     pump(self, now)
   elseif wait == huge then
     waiter.wake_at = huge
-    waiter.event:wait()
+    event:wait()
   else
     waiter.wake_at = now + wait
-    move_on_after(wait, waiter.event.wait, waiter.event)
+    move_on_after(wait, event.wait, event)
   end
-  waiter.event:clear()
-  return now_of()
+  event:clear()
 end
 
 --- Waits in the queue. -> when it was let in
 function M.queue_up(self, tokens, now)
-  local since = now
   local waiter <close> = self.queue:push(self, tokens, now)
-  repeat now = wait_once(self, waiter, now) until waiter.granted
-  self.waited, self.delayed = self.waited + (now - since), self.delayed + 1
-  return now
+  if waiter.prev then -- not the first: there is nothing to look at before it is woken
+    waiter.event:wait()
+    waiter.event:clear()
+  end
+  while not waiter.granted do wait_once(self, waiter) end
+  local granted = waiter.granted
+  self.waited, self.delayed = self.waited + (granted - now), self.delayed + 1
+  return granted
 end
 
 -- ---- rates and cool-downs ----

@@ -2,6 +2,8 @@
 --
 -- Values that are absent, negative, or no numbers are left out, and an unreadable reset too. Nothing here waits, and
 -- nothing is believed yet: see rate.lua.
+local date = require "muster.date"
+
 local M = {}
 
 local units = {h = 3600, m = 60, s = 1, ms = 1e-3, us = 1e-6, ["µs"] = 1e-6, ["μs"] = 1e-6, ns = 1e-9}
@@ -21,36 +23,6 @@ function M.duration(text)
     total, at = total + value * units[unit], after
   until text:find("^%s*$", at)
   return total
-end
-
-local function days_before(year, month, day) -- since 1970-01-01, by the civil calendar
-  if month <= 2 then year, month = year - 1, month + 12 end
-  local era = 365 * year + year // 4 - year // 100 + year // 400
-  return era + (153 * (month - 3) + 2) // 5 + day - 1 - 719468
-end
-
---- Seconds since 1970 of a time in UTC; nil if there is no such time.
----@return number?
-function M.utc(year, month, day, hour, minute, second)
-  if month < 1 or month > 12 or day < 1 or day > 31 or hour > 24 or minute > 59 or second >= 62 then return nil end
-  return days_before(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
-end
-
---- Seconds since 1970 of a time as RFC 3339 writes it: `2026-01-02T03:04:05Z`, `2026-01-02t03:04:05.678+01:30`.
----@param text any
----@return number? time nil if it is none
-function M.rfc3339(text)
-  if type(text) ~= "string" then return nil end
-  local year, month, day, hour, minute, second, zone =
-    text:match "^%s*(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)(%S+)%s*$"
-  if not year then return nil end
-  local time = M.utc(tonumber(year), tonumber(month), tonumber(day),
-                     tonumber(hour), tonumber(minute), tonumber(second))
-  if zone == "Z" or zone == "z" then return time end
-  local sign, hours, minutes = zone:match "^([+-])(%d%d):?(%d%d)$"
-  if not sign or not time then return nil end
-  local offset = tonumber(hours) * 3600 + tonumber(minutes) * 60
-  return sign == "+" and time - offset or time + offset
 end
 
 --- The value of a header, of http.headers or of a plain table in any case.
@@ -95,7 +67,7 @@ local function reset_reader(time)
   return function(value)
     local seconds = M.duration(value)
     if seconds then return seconds end
-    local at = M.rfc3339(value)
+    local at = date.rfc3339(value)
     return at and math.max(0, at - time)
   end
 end

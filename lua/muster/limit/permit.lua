@@ -26,7 +26,8 @@ local Loose = {__index = Permit}
 local function learn_ratio(self, estimate, used)
   self.sum_used = self.sum_used * RATIO_KEEP + used
   self.sum_estimate = self.sum_estimate * RATIO_KEEP + estimate
-  self.ratio = math.max(1 / RATIO_MOST, math.min(RATIO_MOST, self.sum_used / self.sum_estimate))
+  local ratio = self.sum_used / self.sum_estimate
+  self.ratio = ratio < 1 / RATIO_MOST and 1 / RATIO_MOST or ratio > RATIO_MOST and RATIO_MOST or ratio
 end
 
 local function learn_tokens(self, permit, now)
@@ -107,7 +108,8 @@ function Permit:settle(tokens)
   self.used = tokens
   if not bucket or more == 0 then return end
   bucket:take(more)
-  if more < 0 then pump(limiter, now_of()) end
+  local first = limiter.queue.first
+  if more < 0 and first and first.wake_at < math.huge then pump(limiter, now_of()) end
 end
 
 --- It went well.

@@ -8,8 +8,7 @@ local core = require "muster.core"
 ---@field tokens number what it wants
 ---@field since number
 ---@field wake_at number when its timer ends; math.huge: it has none
----@field granted boolean
----@field queued boolean
+---@field granted number|false when it was let in
 ---@field prev muster.limit.waiter?
 ---@field next muster.limit.waiter?
 
@@ -30,7 +29,7 @@ function M.new(meta) return setmetatable({n = 0, spare = {}, spares = 0, meta = 
 
 local function take_spare(self)
   local n = self.spares
-  if n == 0 then return setmetatable({event = core.event()}, self.meta) end
+  if n == 0 then return setmetatable({event = core.event(), owner = false, task = false}, self.meta) end
   local waiter = self.spare[n]
   self.spare[n], self.spares = nil, n - 1
   return waiter
@@ -41,7 +40,7 @@ end
 function Queue:push(owner, tokens, now)
   local waiter, last = take_spare(self), self.last
   waiter.owner, waiter.task, waiter.tokens, waiter.since = owner, core.current(), tokens, now
-  waiter.wake_at, waiter.granted, waiter.queued = math.huge, false, true
+  waiter.wake_at, waiter.granted = math.huge, false
   waiter.prev, self.last = last, waiter
   if last then last.next = waiter else self.first = waiter end
   self.n = self.n + 1
@@ -53,15 +52,14 @@ function Queue:remove(waiter)
   local prev, after = waiter.prev, waiter.next
   if prev then prev.next = after else self.first = after end
   if after then after.prev = prev else self.last = prev end
-  waiter.prev, waiter.next, waiter.queued = nil, nil, false
+  waiter.prev, waiter.next = nil, nil
   self.n = self.n - 1
 end
 
---- A waiter that is in the queue no more, and that nobody uses.
+--- A waiter that is in the queue no more, whose event is clear, and that nobody uses.
 function Queue:recycle(waiter)
-  waiter.owner, waiter.task = nil, nil
+  waiter.owner, waiter.task = false, false
   if self.spares >= SPARE then return end
-  waiter.event:clear()
   self.spares = self.spares + 1
   self.spare[self.spares] = waiter
 end
