@@ -122,6 +122,10 @@ end
 local function learn_tokens(self, now, told)
   if told.limit and self.token_rate:tell(now, told.limit) then
     local limit = self.token_rate.effective
+    if not limit then
+      self.bucket = nil
+      return
+    end
     if self.bucket then self.bucket:set(limit, now) else self.bucket = Bucket.new(limit, now) end
     self.bucket.debt = limit ~= self.token_rate.given and limit or huge
   end
@@ -197,7 +201,7 @@ local function make(opts)
   return setmetatable({
     name = opts.name, burst = opts.burst, learns = opts.learn ~= false,
     queue = gate.new_queue(), concurrency = Concurrency.new(opts.concurrency),
-    rate = Rate.new(opts.rpm), burst_share = 1, gcra = nil,
+    rate = Rate.new(opts.rpm), burst_share = 1, gcra = nil, paced_at = -huge,
     token_rate = Rate.new(opts.tpm), bucket = opts.tpm and Bucket.new(opts.tpm, now_of()),
     in_flight = 0, hold_until = -huge, episode = 0, fruitless = 0,
     ratio = 1.0, sum_used = 0.0, sum_estimate = 0.0,

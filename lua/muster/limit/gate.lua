@@ -14,6 +14,7 @@ local now_of, move_on_after = core.now, core.move_on_after
 local huge = math.huge
 
 local WAIT_FIRST, WAIT_MOST = 1, 60 -- cool-downs that nobody gave a length, in seconds: doubled from one to the next
+local PACED = 1                       -- seconds: was the rate what held requests back?
 local TRUST = 120                   -- a cool-down that the other side asks for is no longer than this
 local BURST_LEAST = 0.05            -- of the burst at first, after refusals
 
@@ -31,7 +32,10 @@ local function delay(self, now, tokens)
   local gcra, bucket = self.gcra, self.bucket
   if gcra then
     local wait = gcra.due - gcra.tolerance - now
-    if wait > longest then longest = wait end
+    if wait > longest then
+      longest = wait
+      if wait > 0 then self.paced_at = now end
+    end
   end
   if bucket and tokens > 0 then
     local wait = bucket:wait(now, tokens)
@@ -130,7 +134,10 @@ end
 --- Puts into force what is known of requests a minute.
 local function set_rate(self)
   local per_minute, gcra = self.rate.effective, self.gcra
-  if not per_minute then return end
+  if not per_minute then
+    self.gcra = nil
+    return
+  end
   local burst = self.burst or math.max(1, per_minute / 60 * self.burst_share)
   if gcra then gcra:set(per_minute, burst) else self.gcra = Gcra.new(per_minute, burst) end
 end
@@ -148,12 +155,11 @@ function M.cool_down(self, now, seconds) hold(self, now + math.min(seconds, TRUS
 --- The first refusal of a burst: fewer at once, fewer a minute, evenly, and not at once.
 function M.begin_episode(self, now, seconds)
   self.episode, self.fruitless = self.episode + 1, self.fruitless + 1
-  self.concurrency:shrink()
+  self.concurrency:shrink(now)
   M.cool_down(self, now, seconds or math.min(WAIT_MOST, WAIT_FIRST * 2.0 ^ (self.fruitless - 1)))
   if self.learns then
     self.burst_share = math.max(BURST_LEAST, self.burst_share / 2)
-    self.rate:fall(now)
-    self.token_rate.refused = now
+    self.rate:fall(now, now - self.paced_at < PACED)
     set_rate(self)
   end
   if self.gcra and self.hold_until < huge then self.gcra:flatten(self.hold_until) end

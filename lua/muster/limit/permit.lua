@@ -48,7 +48,7 @@ local function release(permit, outcome)
   local self, now, at = permit.limiter, now_of(), permit.at
   permit.at = false
   self.in_flight = self.in_flight - 1
-  self.concurrency:ended(now - at, outcome)
+  self.concurrency:ended(now, now - at, outcome)
   if outcome == "succeeded" then
     succeed(self, now)
   elseif outcome == "failed" then

@@ -1,9 +1,9 @@
 --- How many requests a minute? The least of what the user said, what the headers say, and what refusals have taught.
 --
--- Headers lie, so their word counts only so far: a limit below what was served without a refusal is not believed.
--- Refusals teach: at each episode the rate falls to what was served in the last minute or two, pauses included, but by
--- 3 % at least and by half at most. It stays there for a minute without refusals, and then rises by 1 %, 2 %, 4 % …
--- every ten seconds.
+-- Headers may lie: a limit is not believed any more once so much was served that it cannot be true.
+-- Refusals teach: at each episode the rate falls by 3 %; or, if the last was less than 90 s ago, to what was served in
+-- the last minute or two, pauses included, but by half at most. It stays there for 75 s without refusals, and then
+-- rises by 1 %, 2 %, 4 % … every ten seconds.
 ---@class muster.limit.rate
 ---@field given number? what the user said
 ---@field told number? what the headers say
@@ -12,19 +12,20 @@
 ---@field since number? when the first was served that counts
 ---@field served number
 ---@field refused number when the last episode began
+---@field lied number the greatest limit that was told and cannot be true
 local Rate = {}
 Rate.__index = Rate
 
 local M = {}
 
 local SPAN, ENOUGH_SECONDS, ENOUGH = 120, 1, 10
-local FALL, FALL_MOST = 0.97, 0.5
-local HOLD, STEP, RISE, RISE_MOST = 60, 10, 0.01, 1
+local FALL, FALL_MOST, RECENT = 0.97, 0.5, 90
+local HOLD, STEP, RISE, RISE_MOST = 75, 10, 0.01, 1
 
 ---@param per_minute number?
 ---@return muster.limit.rate
 function M.new(per_minute)
-  return setmetatable({given = per_minute, effective = per_minute, served = 0, refused = -math.huge}, Rate)
+  return setmetatable({given = per_minute, effective = per_minute, served = 0, refused = -math.huge, lied = 0}, Rate)
 end
 
 local function least(a, b) return a and b and math.min(a, b) or a or b end
@@ -57,28 +58,39 @@ function Rate:observed(now)
   if seconds and seconds >= ENOUGH_SECONDS and self.served >= ENOUGH then return self.served * 60 / seconds end
 end
 
+--- Was more served than any honest way of counting so many a minute allows? A full minute's worth may be there at
+-- first, and a minute that ends may hand over to a fresh one.
+local function is_impossible(self, now, per_minute)
+  return self.since and self.served > per_minute * ((now - self.since) / 60 + 2)
+end
+
 --- The headers say so many a minute.
 ---@return boolean changed
 function Rate:tell(now, per_minute)
+  if per_minute > self.lied and is_impossible(self, now, per_minute) then self.lied = per_minute end
+  if per_minute <= self.lied then per_minute = nil end
   if per_minute == self.told then return false end
-  if per_minute < (self.effective or math.huge) and now - self.refused > SPAN then
-    per_minute = math.max(per_minute, self:observed(now) or 0)
-  end
   self.told = per_minute
   return settle(self)
 end
 
---- An episode of refusals has begun.
----@return boolean changed
-function Rate:fall(now)
-  self.refused = now
+--- What to fall to. After a long time without refusals, only if the rate was what held requests back.
+local function lower(self, now, is_paced)
   local before, observed = self.effective, self:observed(now)
-  if observed and before then
-    self.learned = math.max(before * FALL_MOST, math.min(before * FALL, observed))
-  elseif observed then
-    self.learned = observed
-  end
-  self.next_rise, self.rise = now + HOLD, RISE
+  if not before then return observed end
+  if now - self.refused >= RECENT then return is_paced and before * FALL or self.learned end
+  if not observed then return is_paced and before * FALL or self.learned end
+  return math.max(before * FALL_MOST, math.min(before * FALL, observed))
+end
+
+--- An episode of refusals has begun.
+---@param is_paced boolean requests came as fast as the rate allows
+---@return boolean changed
+function Rate:fall(now, is_paced)
+  local before = self.learned
+  self.learned = lower(self, now, is_paced)
+  if self.learned ~= before then self.next_rise, self.rise = now + HOLD, RISE end
+  self.refused = now
   return settle(self)
 end
 
