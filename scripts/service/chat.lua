@@ -4,6 +4,7 @@ local async = require "muster"
 local delivery = require "service.delivery"
 local faults = require "service.faults"
 local json = require "service.json"
+local schemas = require "service.schemas"
 local script = require "service.script"
 
 local M = {}
@@ -63,12 +64,20 @@ local function unknown_model(x, model)
           message = ("The model `%s` does not exist or you do not have access to it."):format(model)}
 end
 
+--- What is wrong with the schemas of a call, if something is.
+local function check_schemas(call)
+  local problem = call.schema and schemas.check(call.schema)
+  for _, tool in ipairs(call.tools or {}) do problem = problem or schemas.check(tool.schema) end
+  return problem and {status = 400, message = "Invalid schema: " .. problem}
+end
+
 --- Who asks, and what: the call, or nil and a problem.
 local function read(x, text)
   local body = json.decode(text)
   if type(body) ~= "table" then return nil, {status = 400, message = UNREADABLE} end
   local call, problem = x.dialect.read(body, x.req)
-  if not call then return nil, problem end
+  problem = problem or check_schemas(call)
+  if problem then return nil, problem end
   call.body, call.input_tokens = body, answering.tokens(#text)
   if x.settings.known_models and not x.settings.known_models[call.model] then
     return nil, unknown_model(x, call.model)

@@ -7,7 +7,7 @@ local values = require "service.extractors.values"
 
 local M = {}
 
-M.builtin = {require "service.extractors.persons", require "service.extractors.copyrights"}
+M.builtin = {require "service.extractors.persons", (require "service.extractors.copyrights")}
 
 local MOST_DEEP <const> = 12 -- of recursive schemas
 local EMPTY <const> = {}

@@ -13,7 +13,7 @@ local routing = require "service.routing"
 local script = require "service.script"
 local settings = require "service.settings"
 
-local M = {}
+local M = {null = json.null, array = json.array}
 
 ---@class service
 ---@field url string "http://127.0.0.1:PORT/v1"
@@ -29,10 +29,10 @@ local Exchange = {}
 Exchange.__index = Exchange
 
 --- A request is done with, whatever has happened.
-function Exchange:__close()
+function Exchange:__close(err)
   local stats = self.stats
   stats.in_flight = stats.in_flight - 1
-  local status = self.status or "gone"
+  local status = err == nil and self.status or (err == nil or async.is_cancelled(err)) and "gone" or 500
   stats.by_status[status] = (stats.by_status[status] or 0) + 1
   local log, most = self.service.log, self.settings.log
   if not most then return end

@@ -13,13 +13,13 @@ local signal = require "muster.signal"
 local help = [[
 usage: main.lua [OPTIONS]
 
-Serves POST /v1/chat/completions (OpenAI), /v1/messages (Anthropic) and /api/chat
-(Ollama): extracts records from texts with grammars, in place of a model.
+Serves POST /v1/chat/completions (OpenAI), /v1/messages (Anthropic) and
+/api/chat (Ollama): extracts records from texts by grammars, not by a model.
 
   --host ADDRESS       where to listen (default 127.0.0.1)
   --port N             the port (default 8080; 0: any that is free)
   --latency SECONDS    0.1, a range as 0.05-0.15, or the median and the 99th
-                       percentile of a log-normal distribution as 0.1~2 (default 0)
+                       percentile of a log-normal one as 0.1~2 (default 0)
   --rpm N, --tpm N     requests and tokens a minute; more is answered 429
   --burst N            requests at once (default what a second of --rpm gives)
   --quota N            tokens, after which there are none
@@ -34,7 +34,7 @@ Serves POST /v1/chat/completions (OpenAI), /v1/messages (Anthropic) and /api/cha
 local function wrapped(names)
   local lines, line = {}, ""
   for _, name in ipairs(names) do
-    if #line + #name > 54 then
+    if #line + #name > 44 then
       lines[#lines + 1], line = line, ""
     end
     line = line .. name .. " "

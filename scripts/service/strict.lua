@@ -1,4 +1,6 @@
 --- The dialect of JSON schemas that strict mode takes: what is refused, as the real service refuses it.
+local schemas = require "service.schemas"
+
 local M = {}
 
 local refused = {"patternProperties", "unevaluatedProperties", "propertyNames", "allOf", "not", "dependentRequired",
@@ -43,7 +45,7 @@ local function is_object(schema)
 end
 
 function check(schema, path)
-  if type(schema) ~= "table" then return context(path) .. "schema must be an object." end
+  if type(schema) == "boolean" then return context(path) .. "schema must have a 'type' key." end
   if schema["$ref"] then
     for keyword in pairs(schema) do
       if keyword ~= "$ref" and path ~= "" then
@@ -61,7 +63,8 @@ end
 ---@param schema table
 ---@return string? problem
 function M.check(schema)
-  if type(schema) ~= "table" then return "schema must be an object." end
+  local problem = schemas.check(schema)
+  if problem or type(schema) ~= "table" then return problem or "schema must be an object." end
   if not schema["$ref"] and schema.type ~= "object" then
     return ("schema must be a JSON Schema of 'type: \"object\"', got 'type: \"%s\"'."):format(tostring(schema.type))
   end

@@ -150,19 +150,28 @@ local function check(body)
   end
 end
 
+--- The most tokens of an answer, under either of their names.
+local function read_most(call, body)
+  for _, name in ipairs {"max_completion_tokens", "max_tokens"} do
+    local most = body[name]
+    if most ~= nil and most ~= json.null then
+      if type(most) ~= "number" or most < 1 then return wrong(name, "an integer of at least 1", "invalid_value") end
+      call.max_tokens = call.max_tokens or most // 1
+    end
+  end
+end
+
 --- Reads the body of a request.
 ---@return table? call
 ---@return table? problem
 function M.read(body)
   local problem = check(body)
   if problem then return nil, problem end
-  local most = body.max_completion_tokens or body.max_tokens
-  local call = {model = body.model, mode = "text", stream = body.stream == true,
-                max_tokens = type(most) == "number" and most // 1 or nil}
+  local call = {model = body.model, mode = "text", stream = body.stream == true}
   call.include_usage = type(body.stream_options) == "table" and body.stream_options.include_usage == true
   call.texts, problem = messages.texts(body.messages)
   if problem then return nil, wrong(problem, "a message with a role and content") end
-  problem = read_format(call, body)
+  problem = read_most(call, body) or read_format(call, body)
   if not problem and body.tools ~= nil and body.tools ~= json.null then
     problem = read_tools(call, body) or choose(call, body.tool_choice)
     if not problem and call.tools and call.tools[1] then call.mode = "tools" end

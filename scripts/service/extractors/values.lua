@@ -11,9 +11,13 @@ local formats = {
   ipv4 = "%d+%.%d+%.%d+%.%d+",
 }
 
---- As a pattern that takes "first_name" for "First name" too.
+local function either_case(letter) return ("[%s%s]"):format(letter:lower(), letter:upper()) end
+
+--- As a pattern that takes "first_name" for "First name" too. nil if there are no words in it.
 local function pattern_of(name)
-  return (name:gsub("[%W_]+", "[%%s_-]+"):gsub("%a", function(c) return ("[%s%s]"):format(c:lower(), c:upper()) end))
+  local words = {}
+  for word in name:gmatch "%w+" do words[#words + 1] = word:gsub("%a", either_case) end
+  return words[1] and table.concat(words, "[%s_-]+")
 end
 
 --- What follows "name:" or "name =", to the end of the line.
@@ -21,8 +25,9 @@ end
 ---@param text string
 ---@return string?
 function M.labelled(name, text)
-  if not name or name == "" then return nil end
-  local found = ("\n" .. text):match("[^%w_]" .. pattern_of(name) .. "[ \t]*[:=][ \t]*([^\n]+)")
+  local pattern = name and pattern_of(name)
+  if not pattern then return nil end
+  local found = ("\n" .. text):match("[^%w_]" .. pattern .. "[ \t]*[:=][ \t]*([^\n]+)")
   found = found and found:gsub("[%s,;]+$", "")
   return found ~= "" and found or nil
 end
