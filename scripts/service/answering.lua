@@ -1,7 +1,7 @@
 --- What is answered to a call, before it has any API's shape.
 --
--- A call is {model, texts, mode ("text", "json", "json_schema", "tools"), schema, tools = {{name, schema}…}, tool,
--- forced, parallel, max_tokens, stream, include_usage, input_tokens}. An answer is {content, refusal,
+-- A call is {model, texts, mode ("text", "json", "json_schema", "tools"), schema, strict, tools = {{name, schema,
+-- strict}…}, tool, forced, max_tokens, stream, include_usage, input_tokens}. An answer is {content, refusal,
 -- calls = {{id, name, arguments}…}, finish ("stop", "length", "tool_calls", "content_filter", "refusal"),
 -- input_tokens, output_tokens}.
 local extraction = require "service.extraction"

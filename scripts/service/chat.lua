@@ -66,8 +66,8 @@ end
 
 --- What is wrong with the schemas of a call, if something is.
 local function check_schemas(call)
-  local problem = call.schema and schemas.check(call.schema)
-  for _, tool in ipairs(call.tools or {}) do problem = problem or schemas.check(tool.schema) end
+  local problem = call.schema and not call.strict and schemas.check(call.schema)
+  for _, tool in ipairs(call.tools or {}) do problem = problem or not tool.strict and schemas.check(tool.schema) end
   return problem and {status = 400, message = "Invalid schema: " .. problem}
 end
 

@@ -1,9 +1,12 @@
 --- Is it a JSON schema at all? What is asked of one, before anything is looked for by it.
 local M = {}
 
-local check -- (schema, at, depth) -> problem?
+local check -- (schema, depth) -> where and what, or nil
 
 local MOST_DEEP <const> = 64
+
+local function is_text(value) return type(value) == "string" end
+local function is_list(value) return type(value) == "table" and #value > 0 end
 
 local function is_words(value)
   if type(value) ~= "table" then return false end
@@ -13,36 +16,38 @@ local function is_words(value)
   return true
 end
 
-local function is_kind(value) return type(value) == "string" or is_words(value) and #value > 0 end
-local function is_text(value) return type(value) == "string" end
-local function is_list(value) return type(value) == "table" and #value > 0 end
+local function is_kind(value) return type(value) == "string" or is_list(value) and is_words(value) end
 
 local shapes = {type = is_kind, required = is_words, enum = is_list, ["$ref"] = is_text, format = is_text}
 
-local function check_each(parts, at, depth)
-  if type(parts) ~= "table" then return at .. " is not a set of schemas" end
+local function check_each(parts, depth)
+  if type(parts) ~= "table" then return " is not a set of schemas" end
   for key, part in pairs(parts) do
-    local problem = check(part, ("%s.%s"):format(at, key), depth)
-    if problem then return problem end
+    local problem = check(part, depth)
+    if problem then return "." .. key .. problem end
   end
 end
 
-function check(schema, at, depth)
+local within = {properties = check_each, anyOf = check_each, oneOf = check_each, allOf = check_each,
+                ["$defs"] = check_each, definitions = check_each, items = function(...) return check(...) end}
+
+function check(schema, depth)
   if type(schema) == "boolean" then return nil end
-  if type(schema) ~= "table" then return at .. " is not a schema" end
-  if depth > MOST_DEEP then return at .. " is too deep" end
-  for keyword, is in pairs(shapes) do
-    if schema[keyword] ~= nil and not is(schema[keyword]) then return ("%s.%s is not valid"):format(at, keyword) end
+  if type(schema) ~= "table" then return " is not a schema" end
+  if depth > MOST_DEEP then return " is too deep" end
+  for keyword, value in pairs(schema) do
+    local is, inner = shapes[keyword], within[keyword]
+    if is and not is(value) then return "." .. keyword .. " is not valid" end
+    local problem = inner and inner(value, depth + 1)
+    if problem then return "." .. keyword .. problem end
   end
-  for _, keyword in ipairs {"properties", "anyOf", "oneOf", "allOf", "$defs", "definitions"} do
-    local problem = schema[keyword] ~= nil and check_each(schema[keyword], at .. "." .. keyword, depth + 1)
-    if problem then return problem end
-  end
-  return schema.items ~= nil and check(schema.items, at .. ".items", depth + 1) or nil
 end
 
 --- What is wrong with a schema, or nil.
 ---@return string? problem
-function M.check(schema) return check(schema, "schema", 0) end
+function M.check(schema)
+  local problem = check(schema, 0)
+  return problem and "schema" .. problem
+end
 
 return M

@@ -3,37 +3,48 @@ local schemas = require "service.schemas"
 
 local M = {}
 
-local refused = {"patternProperties", "unevaluatedProperties", "propertyNames", "allOf", "not", "dependentRequired",
-                 "if", "then", "else", "oneOf"}
+local refused = {patternProperties = true, unevaluatedProperties = true, propertyNames = true, allOf = true,
+                 ["not"] = true, dependentRequired = true, ["if"] = true, ["then"] = true, ["else"] = true,
+                 oneOf = true}
 
-local check -- (schema, path) -> problem?
+local check -- (schema, is it the outermost?) -> problem, where; or nil
 
-local function context(path) return ("In context=(%s), "):format(path) end
+--- A problem of something inside, whose place is told from outside.
+local function inside(problem, place, name, inner)
+  if not problem then return nil end
+  local key = name and ("'%s', '%s'"):format(place, name) or ("'%s'"):format(place)
+  return problem, inner == "" and key or key .. ", " .. inner
+end
 
-local function check_object(schema, path)
-  if schema.additionalProperties ~= false then
-    return context(path) .. "'additionalProperties' is required to be supplied and to be false."
-  end
-  local required = {}
-  for _, name in ipairs(schema.required or {}) do required[name] = true end
-  for name, property in pairs(schema.properties or {}) do
-    if not required[name] then
-      return context(path) .. ("'required' is required to be supplied and to be an array including every key in "
-        .. "properties. Missing '%s'."):format(name)
-    end
-    local problem = check(property, ("%s'properties', '%s'"):format(path == "" and "" or path .. ", ", name))
-    if problem then return problem end
+local function check_each(parts, place)
+  for name, part in pairs(parts or {}) do
+    local problem, inner = check(part)
+    if problem then return inside(problem, place, name, inner) end
   end
 end
 
-local function check_parts(schema, path)
-  for _, keyword in ipairs {"anyOf", "$defs", "definitions"} do
-    for key, part in pairs(schema[keyword] or {}) do
-      local problem = check(part, ("%s'%s', '%s'"):format(path == "" and "" or path .. ", ", keyword, key))
-      if problem then return problem end
+local function check_object(schema)
+  if schema.additionalProperties ~= false then
+    return "'additionalProperties' is required to be supplied and to be false.", ""
+  end
+  local required = {}
+  for _, name in ipairs(schema.required or {}) do required[name] = true end
+  for name in pairs(schema.properties or {}) do
+    if not required[name] then
+      return ("'required' is required to be supplied and to be an array including every key in properties. "
+        .. "Missing '%s'."):format(name), ""
     end
   end
-  if schema.items then return check(schema.items, (path == "" and "" or path .. ", ") .. "'items'") end
+  return check_each(schema.properties, "properties")
+end
+
+local function check_keywords(schema, outermost)
+  for keyword in pairs(schema) do
+    if refused[keyword] then return ("'%s' is not permitted."):format(keyword), "" end
+    if schema["$ref"] and keyword ~= "$ref" and not outermost then
+      return ("$ref cannot have keywords {'%s'}."):format(keyword), ""
+    end
+  end
 end
 
 local function is_object(schema)
@@ -44,31 +55,37 @@ local function is_object(schema)
   return false
 end
 
-function check(schema, path)
-  if type(schema) == "boolean" then return context(path) .. "schema must have a 'type' key." end
-  if schema["$ref"] then
-    for keyword in pairs(schema) do
-      if keyword ~= "$ref" and path ~= "" then
-        return context(path) .. ("$ref cannot have keywords {'%s'}."):format(keyword)
-      end
+local function check_parts(schema)
+  for _, place in ipairs {"anyOf", "$defs", "definitions"} do
+    if schema[place] then
+      local problem, where = check_each(schema[place], place)
+      if problem then return problem, where end
     end
   end
-  for _, keyword in ipairs(refused) do
-    if schema[keyword] ~= nil then return context(path) .. ("'%s' is not permitted."):format(keyword) end
-  end
-  return is_object(schema) and check_object(schema, path) or check_parts(schema, path)
+  if not schema.items then return nil end
+  local problem, inner = check(schema.items)
+  return inside(problem, "items", nil, inner)
+end
+
+function check(schema, outermost)
+  if type(schema) == "boolean" then return "schema must have a 'type' key.", "" end
+  local problem, where = check_keywords(schema, outermost)
+  if not problem and is_object(schema) then problem, where = check_object(schema) end
+  if problem then return problem, where end
+  return check_parts(schema)
 end
 
 --- What is wrong with a schema, or nil.
 ---@param schema table
 ---@return string? problem
 function M.check(schema)
-  local problem = schemas.check(schema)
-  if problem or type(schema) ~= "table" then return problem or "schema must be an object." end
+  local malformed = schemas.check(schema)
+  if malformed or type(schema) ~= "table" then return malformed or "schema must be an object." end
   if not schema["$ref"] and schema.type ~= "object" then
     return ("schema must be a JSON Schema of 'type: \"object\"', got 'type: \"%s\"'."):format(tostring(schema.type))
   end
-  return check(schema, "")
+  local problem, where = check(schema, true)
+  return problem and ("In context=(%s), %s"):format(where, problem)
 end
 
 return M

@@ -89,7 +89,7 @@ local function read_tools(call, body)
       return {status = 400, param = at .. ".parameters", code = "invalid_function_parameters",
               message = ("Invalid schema for function '%s': %s"):format(fn.name, problem)}
     end
-    call.tools[i] = {name = fn.name, schema = schema}
+    call.tools[i] = {name = fn.name, schema = schema, strict = fn.strict == true}
   end
 end
 
@@ -114,7 +114,8 @@ local function read_json_schema(call, format)
   if type(given) ~= "table" then return missing "response_format.json_schema" end
   if type(given.name) ~= "string" then return missing "response_format.json_schema.name" end
   call.mode, call.schema = "json_schema", type(given.schema) == "table" and given.schema or {}
-  local problem = given.strict == true and strict.check(call.schema)
+  call.strict = given.strict == true
+  local problem = call.strict and strict.check(call.schema)
   if problem then
     return {status = 400, param = "response_format", code = "invalid_json_schema",
             message = ("Invalid schema for response_format '%s': %s"):format(given.name, problem)}
