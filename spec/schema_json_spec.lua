@@ -1,5 +1,5 @@
--- lua/muster/schema/json_schema.lua, strict.lua and pattern.lua: schemas as JSON Schema, open and strict; what the strict
--- dialect cannot say, and its limits; Lua patterns as regular expressions.
+-- lua/muster/schema/json_schema.lua, strict.lua and pattern.lua: schemas as JSON Schema, open and strict; what the
+-- strict dialect cannot say, and its limits; Lua patterns as regular expressions.
 
 local dialect = require "spec.support.dialect"
 local lpeg = require "lpeg"
@@ -108,19 +108,23 @@ describe("the strict dialect", function()
 
   it("says in words what it has no keyword for", function()
     assert.equal("Full name (at least 1 character)", strict(Person).properties.name.description)
-    assert.same({type = "string", description = "At least 2 characters; at most 3 characters; a URI such as https://example.org/a"},
+    assert.same({type = "string",
+      description = "At least 2 characters; at most 3 characters; a URI such as https://example.org/a"},
       strict_field(schema.string {min_length = 2, max_length = 3, format = "uri"}))
-    assert.same({type = "string", description = "Matching the Lua pattern %b()"}, strict_field(schema.string {pattern = "%b()"}))
+    assert.same({type = "string", description = "Matching the Lua pattern %b()"},
+      strict_field(schema.string {pattern = "%b()"}))
     assert.equal("No item twice", strict_field(schema.list(schema.string(), {unique = true})).description)
     assert.same({type = {"integer", "null"}, description = "How many (null for 3)"},
       strict_field(schema.integer {default = 3, description = "How many"}))
   end)
 
   it("has no keywords of constraints for servers that know none", function()
-    local made = assert(schema.object {a = schema.integer {min = 1, description = "N"}, b = schema.string {format = "date"},
+    local made = assert(schema.object {a = schema.integer {min = 1, description = "N"},
+      b = schema.string {format = "date"},
       c = schema.string {pattern = "^a"}}:json_schema {strict = true, constraints = false})
     assert.same({a = {type = "integer", description = "N (at least 1)"}, b = {type = "string",
-      description = "A date such as 2024-02-29"}, c = {type = "string", description = "Matching the regular expression ^a"}},
+      description = "A date such as 2024-02-29"}, c = {type = "string",
+        description = "Matching the regular expression ^a"}},
       made.properties)
   end)
 
@@ -133,13 +137,15 @@ describe("the strict dialect", function()
     assert.same({anyOf = {{type = "string"}, {type = "boolean"}, {type = "null"}}},
       nullable(schema.union {schema.string(), schema.boolean()}))
     assert.same({type = {"string", "null"}}, nullable(schema.nullable(schema.string())))
-    assert.same({anyOf = {{type = "string", const = "a"}, {type = "null"}}}, nullable(schema.nullable(schema.literal "a")))
+    assert.same({anyOf = {{type = "string", const = "a"}, {type = "null"}}},
+      nullable(schema.nullable(schema.literal "a")))
     assert.equal("null", nullable(schema.object {}).anyOf[2].type)
   end)
 
   it("puts the field that tells branches apart first", function()
     local s = schema.union {
-      schema.object {a = schema.integer(), kind = schema.literal "x"}, schema.object {b = schema.string(), kind = schema.literal "y"},
+      schema.object {a = schema.integer(), kind = schema.literal "x"}, schema.object {b = schema.string(),
+        kind = schema.literal "y"},
     }
     for _, branch in ipairs(strict_field(s).anyOf) do
       assert.equal("kind", getmetatable(branch.properties).__keys[1])
@@ -154,7 +160,8 @@ describe("the strict dialect", function()
 
   it("tells everything that it cannot say, with its place", function()
     local s = schema.object({
-      a = schema.list(schema.object {m = schema.map(schema.string())}), b = schema.any(), c = schema.tuple {schema.any()},
+      a = schema.list(schema.object {m = schema.map(schema.string())}), b = schema.any(),
+        c = schema.tuple {schema.any()},
     }, {name = "Odd"})
     local text = refused(s)
     assert.truthy(text:find("Odd is no strict schema: ", 1, true))
@@ -200,17 +207,21 @@ describe("the limits of the strict dialect", function()
     assert.truthy(strict(wide(5000)))
     assert.truthy(refused(wide(5001)):find("it has 5001 properties, at most 5000", 1, true))
     assert.truthy(strict(schema.object {a = enum(500, 5), b = enum(500, 5)}))
-    assert.truthy(refused(schema.object {a = enum(1000, 5), b = enum(1, 5)}):find("1001 values of enums, at most 1000", 1, true))
+    assert.truthy(refused(schema.object {a = enum(1000, 5), b = enum(1,
+      5)}):find("1001 values of enums, at most 1000", 1, true))
     assert.truthy(strict(schema.object {a = enum(250, 100)}))
-    assert.truthy(refused(schema.object {a = enum(251, 100)}):find("251 strings has 25100 characters, at most 15000", 1, true))
-    assert.truthy(refused(schema.object {a = schema.literal(("x"):rep(120000))}):find("120001 characters of names", 1, true))
+    assert.truthy(refused(schema.object {a = enum(251, 100)}):find("251 strings has 25100 characters, at most 15000",
+      1, true))
+    assert.truthy(refused(schema.object {a = schema.literal(("x"):rep(120000))}):find("120001 characters of names", 1,
+      true))
   end)
 end)
 
 describe("recursive schemas as JSON Schema", function()
   local Node
   local function again(opts) return schema.lazy(function() return Node end, opts) end
-  Node = schema.object({value = schema.integer(), next = schema.optional(again {description = "The next"}), all = schema.list(again())},
+  Node = schema.object({value = schema.integer(), next = schema.optional(again {description = "The next"}),
+    all = schema.list(again())},
     {name = "Node"})
 
   it("refer to $defs; the root is there in full", function()
@@ -223,7 +234,8 @@ describe("recursive schemas as JSON Schema", function()
 
   it("have no siblings of $ref in the strict dialect", function()
     local made = strict(Node)
-    assert.same({anyOf = {{["$ref"] = "#/$defs/Node"}, {type = "null"}}, description = "The next"}, made.properties.next)
+    assert.same({anyOf = {{["$ref"] = "#/$defs/Node"}, {type = "null"}}, description = "The next"},
+      made.properties.next)
     local s
     s = schema.object({a = schema.list(schema.lazy(function() return s end, {description = "D"}))})
     assert.same({anyOf = {{["$ref"] = "#/$defs/Def"}}, description = "D"}, strict(s).properties.a.items)
@@ -242,10 +254,14 @@ describe("Lua patterns as regular expressions", function()
   local exact = {
     ["^%d+$"] = "^[0-9]+$", ["a.b"] = false, ["a.-b"] = "a[\\s\\S]*b", ["^%u%l*$"] = "^[A-Z][a-z]*$",
     ["^(%w+)%.(%w+)$"] = "^(?:[A-Za-z0-9]+)\\.(?:[A-Za-z0-9]+)$", ["[%w_-]"] = "[A-Za-z0-9_\\-]",
-    ["%a-%-?"] = "[A-Za-z]*\\-?", ["x^y$z"] = "x\\^y\\$z", ["(ab)*"] = "(?:ab)\\*", ["[^%s,]+"] = "[^ \\t\\n\\v\\f\\r,]+",
-    ["é"] = "é", ["é+"] = false, ["[é]"] = false, ["^%S+$"] = "^[^ \\t\\n\\v\\f\\r]+$", ["..+"] = false, [".+.+"] = false,
-    [".+a.+"] = "[\\s\\S]+a[\\s\\S]+", [".+a*.+"] = false, [".*.+"] = "[\\s\\S]*[\\s\\S]+", [".?"] = false, ["%b()"] = false,
-    ["%f[%w]x"] = false, ["(a)%1"] = false, ["()a"] = false, ["[]]"] = "[\\]]", ["[^]]*"] = "[^\\]]*", ["[a-]"] = "[a\\-]",
+    ["%a-%-?"] = "[A-Za-z]*\\-?", ["x^y$z"] = "x\\^y\\$z", ["(ab)*"] = "(?:ab)\\*",
+      ["[^%s,]+"] = "[^ \\t\\n\\v\\f\\r,]+",
+    ["é"] = "é", ["é+"] = false, ["[é]"] = false, ["^%S+$"] = "^[^ \\t\\n\\v\\f\\r]+$", ["..+"] = false,
+      [".+.+"] = false,
+    [".+a.+"] = "[\\s\\S]+a[\\s\\S]+", [".+a*.+"] = false, [".*.+"] = "[\\s\\S]*[\\s\\S]+", [".?"] = false,
+      ["%b()"] = false,
+    ["%f[%w]x"] = false, ["(a)%1"] = false, ["()a"] = false, ["[]]"] = "[\\]]", ["[^]]*"] = "[^\\]]*",
+      ["[a-]"] = "[a\\-]",
     ["[+--]"] = "[+-\\-]", ["%%"] = "%", ["a/b"] = "a\\/b", ["\0"] = "\\x00", ["{}"] = "\\{\\}", [""] = "", ["$"] = "$",
     ["[z-a]"] = false, ["%z"] = "[\\x00]", ["\xff"] = false, ["[!-%]x]"] = false,
   }

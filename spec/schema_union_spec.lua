@@ -14,6 +14,16 @@ describe("unions", function()
     assert.equal("expected an integer or a string, got true", errors(s, true))
   end)
 
+  it("of objects take the branch that keeps most of the value", function()
+    local s = schema.union {
+      schema.object {a = schema.optional(schema.integer())}, schema.object {a = schema.integer(), b = schema.integer()},
+      schema.object {c = schema.list(schema.object {}), d = schema.integer {default = 1}},
+      schema.object {c = schema.list(schema.object {x = schema.any})},
+    }
+    accepts(s, {}, {a = 1}, {a = 1, b = 2}, {c = {{x = {1, 2}}}})
+    assert.same({c = {{}}, d = 1}, s:validate {c = {{y = 1}}})
+  end)
+
   it("name every choice if none comes near", function()
     local s = schema.union {schema.integer {min = 0}, schema.object {a = schema.any}, schema.list(schema.string())}
     assert.equal("expected an integer of at least 0, an object or a list, got -1", errors(s, -1))

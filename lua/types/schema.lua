@@ -135,8 +135,8 @@ function schema.optional(s, opts) end
 ---@return muster.schema.node
 function schema.nullable(s, opts) end
 
----The first that fits; if values are coerced, the first that fits without that. If none does, the errors are those of
----the branch that comes nearest.
+---The first that fits; if values are coerced, the first that fits without that; of objects and lists, that which keeps
+---most of the value. If none does, the errors are those of the branch that comes nearest.
 ---@param branches muster.schema.node[]
 ---@param opts? muster.schema.union_options
 ---@return muster.schema.node

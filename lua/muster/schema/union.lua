@@ -84,17 +84,42 @@ local function take(ctx, seen)
   return list
 end
 
---- The branches in turn. Returns what the first that fits makes; or FAIL, and the errors of the nearest.
+local ENOUGH = 1000 -- values that are counted
+
+--- How many values of `v` are in the copy too, which may have left out fields that its schema does not name.
+local function kept(made, v, count)
+  if type(made) ~= "table" or type(v) ~= "table" then return count + 1 end
+  for key, value in next, made do
+    if count >= ENOUGH then break end
+    if v[key] ~= nil then count = kept(value, v[key], count) end
+  end
+  return count + 1
+end
+
+--- Of two copies the one that keeps more of the value; the first if both keep the same.
+local function fuller(first, second, v)
+  if first == nil or type(v) ~= "table" then return first or second end
+  return kept(second, v, 0) > kept(first, v, 0) and second or first
+end
+
+--- The branches in turn. Returns what the first that fits makes, or for a table, that which keeps most of it; or FAIL,
+--- and the errors of the nearest.
 local function try(checks, v, ctx, depth)
-  local seen, more, best, least = ctx.n, ctx.more, nil, math.huge
+  local seen, more, best, least, found = ctx.n, ctx.more, nil, math.huge, nil
   for i = 1, #checks do
     local made = checks[i](v, ctx, depth)
-    if made ~= FAIL or ctx.crash then return made end
-    local list = take(ctx, seen)
-    local score = badness(list)
-    if score < least then best, least = list, score end
-    ctx.more = more
+    if ctx.crash then return FAIL end
+    if made ~= FAIL then
+      if type(v) ~= "table" then return made end
+      found = fuller(found, made, v)
+    else
+      local list = take(ctx, seen)
+      local score = badness(list)
+      if score < least then best, least = list, score end
+      ctx.more = more
+    end
   end
+  if found ~= nil then return found end
   return FAIL, best, least
 end
 
