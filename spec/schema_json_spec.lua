@@ -2,6 +2,7 @@
 -- strict dialect cannot say, and its limits; Lua patterns as regular expressions.
 
 local dialect = require "spec.support.dialect"
+local json = require "muster.json"
 local lpeg = require "lpeg"
 local pattern = require "muster.schema.pattern"
 local schema = require "muster.schema"
@@ -85,6 +86,17 @@ describe("JSON Schema", function()
     assert.is_nil(open(schema.object {}).required)
     assert.is_false(open(schema.object({}, {additional = "forbid"})).additionalProperties)
     assert.is_true(open(schema.object({}, {additional = "keep"})).additionalProperties)
+  end)
+
+  it("is written with the properties in order, and with empty lists and objects as they are", function()
+    local s = schema.object({{"why", schema.list(schema.any())}, {"answer", schema.boolean()}, {"b", schema.object {}}})
+    local text = json.encode(open(s))
+    assert.truthy(text:find('"properties":{"why":{', 1, true))
+    assert.truthy(text:find('"required":["why","answer","b"]', 1, true))
+    assert.truthy(text:find('"items":{}', 1, true))
+    assert.truthy(text:find('"properties":{}', 1, true))
+    text = json.encode(strict(schema.object {}))
+    assert.truthy(text:find('"required":[]', 1, true) and text:find('"properties":{}', 1, true))
   end)
 
   it("is a fresh table each time, and no part of the schema", function()

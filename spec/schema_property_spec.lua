@@ -1,11 +1,9 @@
 -- lua/muster/schema.lua: what holds of random schemas and random values. A failure tells its seed.
 
 local dialect = require "spec.support.dialect"
+local json = require "muster.json"
 local schema = require "muster.schema"
 local schemas = require "spec.support.schemas"
-
-local found, json = pcall(require, "muster.json")
-if not found then json = require("cjson").new() end
 
 local SEEDS = 1500
 
@@ -51,6 +49,23 @@ describe("random schemas", function()
         assert.same(made, again)
         assert.same(made, s:validate(made))
         assert.same(made, s:validate(made, {coerce = true}))
+      end
+    end)
+  end)
+
+  it("take or refuse the values of others, and any other", function()
+    local loop = {}
+    loop[1], loop[2] = loop, {a = loop}
+    local odd = {loop, {a = loop, b = print, name = 0 / 0}, {[1] = 1, a = 2}, {[{}] = {}}, {"\xff"}, {[1.5] = math.huge}}
+    for_seeds(function(random)
+      local s, value = schemas.object(random), odd[random(#odd * 4)] or select(2, schemas.object(random))()
+      local coerce = random(2) == 1
+      local made, problems = s:validate(value, {coerce = coerce})
+      assert((made == nil) == (problems ~= nil))
+      if made then
+        assert.same(made, s:validate(json.decode(json.encode(made))))
+      else
+        assert(#problems > 0 and #problems <= 50 and utf8.len(tostring(problems)))
       end
     end)
   end)

@@ -1,6 +1,7 @@
 -- lua/muster/schema.lua: what is refused, and how the errors read; misuse of constructors; copies, defaults, checks.
 
 local async = require "muster"
+local json = require "muster.json"
 local schema = require "muster.schema"
 local support = require "spec.support.schema"
 
@@ -268,6 +269,15 @@ describe("maps", function()
     assert.same({a = null}, schema.map(schema.nullable(schema.any())):validate {a = null})
     refuses(schema.map(schema.any()), {["\xff"] = 1})
   end)
+end)
+
+it("empty lists and objects are written as what the schema says they are, or as they came", function()
+  local s = schema.object {
+    l = schema.list(schema.any), m = schema.map(schema.any), o = schema.object {}, a = schema.any,
+  }
+  local text = '{"a":[{},[]],"l":[],"m":{},"o":{}}'
+  assert.equal(text, json.encode(s:validate(json.decode(text)), {canonical = true}))
+  assert.equal(text, json.encode(s:validate(json.decode '{"a":[{},[]],"l":{},"m":[],"o":[]}'), {canonical = true}))
 end)
 
 describe("any value", function()
