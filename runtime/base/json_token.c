@@ -12,10 +12,11 @@ static mu_json_event end_string(mu_json *s) {
   return MU_JSON_KEY;
 }
 
-/* What is wrong with the byte at the scanner's place, or the unit that began `back` bytes before it. */
-static mu_json_event bad_string(mu_json *s, mu_json_error error, size_t back) {
-  const char *at = back ? s->carry : s->at;
-  return mu_json_fail(s, error, mu_json_offset(s) - back, (unsigned char)*at);
+/* The byte at the scanner's place is wrong, or begins what is wrong. What came before, from `from` on, goes to the text:
+** then there is as much of it as if it had come in a chunk of its own. */
+static mu_json_event bad_string(mu_json *s, mu_json_error error, const char *from) {
+  if (!mu_buffer_add(&s->text, from, (size_t)(s->at - from))) return mu_json_no_memory(s);
+  return mu_json_fail(s, error, mu_json_offset(s), (unsigned char)*s->at);
 }
 
 /* Goes on with a unit that the end of the last chunk cut. The byte that shows that there is no more to a unit is not
@@ -24,7 +25,10 @@ static bool finish_unit(mu_json *s) {
   while (s->carried && s->at < s->end) {
     s->carry[s->carried] = *s->at;
     mu_json_unit u = mu_json_read_unit(s->carry, s->carried + 1u);
-    if (u.taken < 0) return bad_string(s, u.error, s->carried), false;
+    if (u.taken < 0) {
+      mu_json_fail(s, u.error, mu_json_offset(s) - s->carried, (unsigned char)s->carry[0]);
+      return false;
+    }
     if (!mu_buffer_add(&s->text, u.bytes, (size_t)u.size)) return mu_json_no_memory(s), false;
     if (u.taken == 0) s->carried++;
     else if (u.taken > s->carried) s->carried = 0;
@@ -63,7 +67,7 @@ static mu_json_event close_string(mu_json *s, const char *from) {
 /* An escape or a sequence. What needs no change stays where it is, in the chunk, from `from` on. */
 static bool read_unit(mu_json *s, const char **from) {
   mu_json_unit u = mu_json_read_unit(s->at, (size_t)(s->end - s->at));
-  if (u.taken < 0) return bad_string(s, u.error, 0), false;
+  if (u.taken < 0) return bad_string(s, u.error, *from), false;
   if (*s->at == '\\' && u.taken) {
     bool ok = mu_buffer_add(&s->text, *from, (size_t)(s->at - *from)) &&
               mu_buffer_add(&s->text, u.bytes, (size_t)u.size);
@@ -81,7 +85,7 @@ mu_json_event mu_json_in_string(mu_json *s) {
     s->at += mu_json_plain(s->at, s->end);
     if (s->at == s->end) return cut_string(s, from);
     if (*s->at == '"') return close_string(s, from);
-    if ((unsigned char)*s->at < 0x20) return bad_string(s, MU_JSON_BAD_CONTROL, 0);
+    if ((unsigned char)*s->at < 0x20) return bad_string(s, MU_JSON_BAD_CONTROL, from);
     if (!read_unit(s, &from)) return MU_JSON_FAILED;
     if (s->at == s->end && s->carried == 0) return cut_string(s, from);
   }

@@ -49,6 +49,7 @@ static void leave(lua_State *L, mu_json_builder *b) {
 
 static void read_step(lua_State *L, mu_json_builder *b, uint32_t i) {
   mu_json_step *step = &b->path[i];
+  *step = (mu_json_step){0};
   if (lua_isinteger(L, -1)) step->index = lua_tointeger(L, -1);
   else if (lua_type(L, -1) == LUA_TSTRING) step->key = lua_tolstring(L, -1, &step->size);
   else luaL_argerror(L, 1, "option 'path' must be a list of keys and positions");
