@@ -174,6 +174,7 @@ static bool try_working(const char *code, long n, bool goes_on) {
   lua_State *L;
   muster *m = prepare(&r, &L);
   if (strstr(code, "async")) run_script(m, "async = require 'muster'");
+  if (strstr(code, "json")) run_script(m, "json = require 'muster.json'");
   r.goes_on = goes_on;
   r.n = n;
   run_short(m, &r, code);
@@ -323,6 +324,19 @@ static bool try_require(long n, bool goes_on) {
       n, goes_on);
 }
 
+static bool try_json(long n, bool goes_on) {
+  return try_working(
+      "local text = '{\"a\":[1,2.5,\"h\\\\u00e9\",{\"b\":null}],\"c\":1.2345678901234567890123}'\n"
+      "local value = json.decode(text)\n"
+      "assert(json.decode(json.encode(value, {canonical = true})).a[4].b == json.null)\n"
+      "local p = json.parser {path = {'a'}}\n"
+      "for c in text:gmatch '..?.?' do assert(p:feed(c)) p:partial() end\n"
+      "assert(#p:finish().a == 4)\n"
+      "assert(not json.decode(('['):rep(400)))\n"
+      "assert(not pcall(json.encode, {a = setmetatable({x = print}, {__keys = {'x'}})}))",
+      n, goes_on);
+}
+
 static bool try_reports(long n, bool goes_on) {
   return try_working(
       "local lock, sem, ch = async.lock(), async.semaphore(2), async.channel()\n"
@@ -343,6 +357,7 @@ static void pinned(void) { every_n(try_pinned); }
 static void coroutines(void) { every_n(try_coroutines); }
 static void errors(void) { every_n(try_errors); }
 static void modules(void) { every_n(try_require); }
+static void texts(void) { every_n(try_json); }
 static void live_tasks(void) { every_n(try_reports); }
 static void loading(void) { every_n(try_loading); }
 static void tasks(void) { every_n(try_tasks); }
@@ -380,6 +395,7 @@ int main(void) {
       {"memory: coroutines that await, and are closed", coroutines},
       {"memory: errors and their tracebacks", errors},
       {"memory: modules that await", modules},
+      {"memory: JSON", texts},
       {"memory: reports of live tasks", live_tasks},
       {NULL, NULL},
   };
