@@ -152,6 +152,7 @@ static int finish(lua_State *L) {
   if (!b->scan.error) {
     lua_pushvalue(L, MU_JSON_BOTTOM);
     lua_replace(L, MU_JSON_CLOSED);
+    mu_json_free(&b->scan); /* only white space may follow */
   }
   leave(L, b);
   return b->scan.error ? push_failure(L) : 1;
