@@ -1,30 +1,29 @@
 --- What the adapters of providers share: JSON, texts, names, and values that may be null.
-local cjson = require "cjson"
+local json = require "muster.json"
 
 local M = {}
 
-local codec = cjson.new()
-codec.decode_max_depth(256)
-codec.encode_empty_table_as_object = nil
-
-M.null = cjson.null
+M.null = json.null
 
 --- The value of a JSON text, or nil and what is wrong with it.
 ---@param text string
 ---@return any value
 ---@return string? problem
 function M.decode(text)
-  local ok, value = pcall(codec.decode, text)
-  if ok then return value end
-  return nil, tostring(value)
+  local value, err = json.decode(text)
+  if err then return nil, err.message end
+  return value
 end
 
+--- What is no UTF-8 becomes U+FFFD: no service takes it.
+local as_sent = {invalid_utf8 = "replace"}
+
 ---@return string
-function M.encode(value) return codec.encode(value) end
+function M.encode(value) return json.encode(value, as_sent) end
 
 --- The value, or nil where JSON had null.
 function M.given(value)
-  if value == cjson.null then return nil end
+  if value == json.null then return nil end
   return value
 end
 

@@ -1,0 +1,206 @@
+--- LLM services: answers, and records that fit a schema. `local llm = require "muster.llm"`.
+--
+--   local client = llm.client {provider = "openai", model = "gpt-4o-mini"}
+--   local person, meta = client:extract(Person, "My name is Ada, I am 36.")
+--
+-- A provider is an adapter (llm/openai.lua and the like), which does no I/O. engine.lua sends one request: the cache,
+-- the budget, the one loop of retries, the limiter and the hooks are there. extract.lua asks for a record, and asks
+-- again; many.lua reads one that streams.
+local Budget = require "muster.llm.budget"
+local chat = require "muster.llm.chat"
+local dry = require "muster.llm.dry"
+local endpoint = require "muster.llm.endpoint"
+local estimate = require "muster.llm.estimate"
+local extract = require "muster.llm.extract"
+local limit = require "muster.limit"
+local many = require "muster.llm.many"
+local options = require "muster.llm.options"
+local providers = require "muster.llm.providers"
+local retry = require "muster.retry"
+
+local M = {}
+
+local DEADLINE = 600
+local TIMEOUT = {connect = 5, first_byte = 300, idle = 60} -- a long answer that does not stream begins late
+
+---@class muster.llm.client
+---@field adapter table
+---@field base_url string without user and password
+---@field url string
+---@field model string?
+---@field totals table
+---@field stopped table? the error after which nothing is sent any more
+local Client = {}
+Client.__index = Client
+Client.__name = "llm.client"
+
+-- ---- making one ----
+
+--- Functions that have the secrets, so that no table has them: the headers of a request, and one that takes them out of
+--- a text.
+local function secrets_of(adapter, opts)
+  local key, extra = opts.api_key or providers.key(adapter), opts.headers
+  local last
+  local function current()
+    if type(key) == "string" or key == nil then last = key else last = key() end
+    return last
+  end
+  local function headers()
+    local made = adapter.headers(current())
+    for name, value in pairs(extra or {}) do made[name] = value end
+    return made
+  end
+  local function redact(text)
+    if not last or last == "" then return text end
+    return (text:gsub(last:gsub("%p", "%%%0"), "***"))
+  end
+  return headers, redact, type(key) == "string" and key or tostring(key or "")
+end
+
+--- The transport that is there unless another is given: an HTTP client, made at the first request.
+local function own_transport()
+  local client
+  return {
+    request = function(_, opts)
+      client = client or require "muster.http".client()
+      return client:request(opts)
+    end,
+    close = function()
+      if client then client:close() end
+    end,
+  }
+end
+
+--- How the endpoint of a model is found.
+local function endpoints(opts, url, key, quirks)
+  local made = {}
+  local given = opts.limiter
+  local is_limiter = given and type(given.acquire) == "function"
+  local own = not is_limiter and (given or opts.concurrency)
+  return function(model)
+    local found = made[model]
+    if found then return found end
+    if is_limiter then
+      found = endpoint.new(given, quirks)
+    elseif own then
+      local settings = {name = model, concurrency = opts.concurrency}
+      for name, value in pairs(given or {}) do settings[name] = value end
+      found = endpoint.new(limit.limiter(settings), quirks)
+    else
+      found = endpoint.shared(url, key, model, quirks)
+    end
+    made[model] = found
+    return found
+  end
+end
+
+local function new_totals()
+  return {requests = 0, answers = 0, seconds = 0, items = 0, failed = 0, retries = 0, reasks = 0, input = 0, output = 0,
+          total = 0}
+end
+
+local function make(opts)
+  local adapter = providers.find(opts.provider or "openai")
+  local base = opts.base_url or providers.base_url(adapter)
+  local url = providers.url(adapter, base)
+  local given = opts.retry or {}
+  local headers, redact, key = secrets_of(adapter, opts)
+  local find = endpoints(opts, url, key, adapter.quirks)
+  return setmetatable({
+    adapter = adapter, base_url = providers.public(base), path = adapter.path, url = url, model = opts.model,
+    headers = headers, redact = redact, endpoint = function(_, model) return find(model) end,
+    retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget(),
+    cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices, budget = opts.budget and Budget.new(opts.budget),
+    timeout = opts.timeout or TIMEOUT, transport = opts.transport or own_transport(), owns = not opts.transport,
+    extra = opts.extra, max_tokens = opts.max_tokens, temperature = opts.temperature,
+    estimator = estimate.new(), totals = new_totals(),
+  }, Client)
+end
+
+--- A client of a service.
+--
+-- provider: "openai" (and what speaks like it), "anthropic", "ollama", "llamacpp", or an adapter of your own. base_url,
+-- api_key (a string, or a function that gives one): as the provider's environment variables say, unless told. limiter: a
+-- limiter, or options for one; one for each service, key and model unless told. retry: options of muster.retry; deadline
+-- (600 s) is for the whole of a call, without the time in a queue that moves. budget: {tokens=, money=, seconds=} that
+-- are never crossed; money needs prices. prices: {model = {input=, output=, cached=}} a million tokens.
+---@param opts muster.llm.client.options
+---@return muster.llm.client
+function M.client(opts)
+  opts = options.of_client(opts)
+  if opts.budget and opts.budget.money and not opts.prices then
+    error("llm.client: a budget of money needs prices", 2)
+  end
+  local ok, client = pcall(make, opts)
+  if ok then return client end
+  error(client, type(client) == "string" and 2 or 0)
+end
+
+-- ---- asking ----
+
+--- Asks, and returns the answer as it is.
+---@async
+---@param opts string|table a text, a list of messages, or options: messages, system, max_tokens, temperature, tools…
+---@return muster.llm.result?
+---@return muster.llm.meta|muster.llm.error
+function Client:chat(opts) return chat.chat(self, opts) end
+
+--- The same as an iterator over deltas: `for delta in client:stream "…" do io.write(delta.content or "") end`.
+---@async
+---@return muster.llm.stream
+function Client:stream(opts) return chat.stream(self, opts) end
+
+--- A record of a schema, out of a text or messages.
+--
+-- opts: mode ("tools", "json_schema", "json"; the first that works unless told), instructions, reasks (2), grounding
+-- (true, or a list of fields that have to be quotes of the text), source, coerce, max_tokens, temperature, model, extra.
+---@async
+---@param node muster.schema.node
+---@param input string|table[]
+---@param opts table?
+---@return any record nil if there is none
+---@return muster.llm.meta|muster.llm.error error kinds: "invalid" (with value, errors, raw), "truncated", "refusal",
+--- "content_filter", "budget", "api", and those of HTTP; each has `meta`
+function Client:extract(node, input, opts) return extract.extract(self, node, input, opts) end
+
+--- An iterator over the records of a list, each as its item of the answer closes: `record, index`. What does not fit is
+--- left out, and is in `rejects` of `meta`, which the iterator has at its end; with `settle` it comes as
+--- `false, index, err`.
+---@async
+---@return muster.llm.many
+function Client:extract_many(node, input, opts) return many.extract_many(self, node, input, opts) end
+
+--- An iterator over what there is of a record while it streams; the last one is checked.
+---@async
+---@return muster.llm.partial
+function Client:partial(node, input, opts) return many.partial(self, node, input, opts) end
+
+-- ---- accounts ----
+
+--- What will it take to extract a schema from texts? Nothing is sent.
+---@param node muster.schema.node
+---@param texts string|string[]|fun(): string?
+---@param opts table? of extract, and output_tokens (of an answer), latency (seconds of a request)
+---@return muster.llm.forecast
+function Client:estimate(node, texts, opts) return dry.estimate(self, node, texts, opts) end
+
+--- What all calls so far have used: requests, answers, seconds (of requests, one after the other), items, failed, retries, reasks, input, output, total, cached, cost.
+---@return table
+function Client:usage()
+  local copy = {}
+  for name, value in pairs(self.totals) do copy[name] = value end
+  return copy
+end
+
+--- Goes on after an error that stopped it: a quota, a key that was refused.
+function Client:resume() self.stopped = nil end
+
+--- Closes its connections.
+function Client:close()
+  if self.owns then self.transport:close() end
+end
+Client.__close = Client.close
+
+function Client:__tostring() return ("llm client of %s at %s"):format(self.adapter.name, self.base_url) end
+
+return M

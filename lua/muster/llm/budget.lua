@@ -1,0 +1,133 @@
+--- Hard budgets of tokens, money and time: what would cross one is not begun.
+--
+-- Each request reserves what it may cost at most, and settles what it did cost. One that would fit if those in flight
+-- turn out cheaper waits for them, first come, first served; one that cannot fit any more fails.
+local core = require "muster.core"
+
+local M = {}
+
+local huge = math.huge
+
+---@class muster.llm.budget
+---@field tokens number the whole; math.huge if there is no limit
+---@field money number
+---@field seconds number
+---@field counts boolean is there a limit besides time?
+---@field used {tokens: number, money: number}
+---@field held {tokens: number, money: number} reserved, and not settled
+---@field queue event[] those who wait
+local Budget = {}
+Budget.__index = Budget
+
+---@class muster.llm.reservation
+local Reservation = {}
+Reservation.__index = Reservation
+
+--- The start of time is the first request.
+---@param opts {tokens: number?, money: number?, seconds: number?}
+---@return muster.llm.budget
+function M.new(opts)
+  return setmetatable({
+    tokens = opts.tokens or huge, money = opts.money or huge, seconds = opts.seconds or huge,
+    counts = (opts.tokens or opts.money) ~= nil, used = {tokens = 0, money = 0}, held = {tokens = 0, money = 0},
+    queue = {}, started = nil,
+  }, Budget)
+end
+
+--- Seconds that are left.
+function Budget:time_left()
+  if self.seconds == huge then return huge end
+  self.started = self.started or core.now()
+  return self.started + self.seconds - core.now()
+end
+
+local function shortage(self, name, wanted, unit)
+  local total, used = self[name], self.used[name]
+  if used + wanted <= total then return nil end
+  local text = "llm: the budget of %.6g %s does not allow for %.6g more: %.6g are spent"
+  return core.error("budget", text:format(total, unit, wanted, used),
+    {budget = name, limit = total, spent = used, wanted = wanted})
+end
+
+--- The error of a time that is over.
+---@return muster.error
+function Budget:late()
+  return core.error("budget", ("llm: the budget of %.6g seconds is used up"):format(self.seconds),
+    {budget = "seconds", limit = self.seconds})
+end
+
+--- Why it will never fit, or nil.
+local function refusal(self, tokens, money)
+  if self:time_left() <= 0 then return self:late() end
+  return shortage(self, "tokens", tokens, "tokens") or shortage(self, "money", money, "of money")
+end
+
+local function fits(self, tokens, money)
+  return self.used.tokens + self.held.tokens + tokens <= self.tokens
+    and self.used.money + self.held.money + money <= self.money
+end
+
+local function wake(self)
+  if self.queue[1] then self.queue[1]:set() end
+end
+
+--- A place in the queue, which leaves it however the wait ends.
+local function queue_up(self)
+  local event = core.event()
+  table.insert(self.queue, event)
+  return setmetatable({event = event}, {__close = function()
+    for i, other in ipairs(self.queue) do
+      if other == event then table.remove(self.queue, i) end
+    end
+    wake(self)
+  end})
+end
+
+local function hold(self, tokens, money)
+  self.held.tokens, self.held.money = self.held.tokens + tokens, self.held.money + money
+  return setmetatable({budget = self, tokens = tokens, money = money}, Reservation)
+end
+
+--- Waits until it fits, or never will.
+local function wait(self, tokens, money)
+  local place <close> = queue_up(self)
+  while true do
+    if self.queue[1] == place.event then
+      local err = refusal(self, tokens, money)
+      if err then return nil, err end
+      if fits(self, tokens, money) then return hold(self, tokens, money) end
+    end
+    place.event:clear()
+    place.event:wait()
+  end
+end
+
+--- Reserves what a request may cost at most.
+---@async
+---@param tokens number
+---@param money number 0 if there is no price
+---@return muster.llm.reservation? reservation to be closed
+---@return muster.error? error of kind "budget"
+function Budget:reserve(tokens, money)
+  local err = refusal(self, tokens, money)
+  if err then return nil, err end
+  if not self.queue[1] and fits(self, tokens, money) then return hold(self, tokens, money) end
+  return wait(self, tokens, money)
+end
+
+--- Says what it did cost, and gives the rest back.
+---@param tokens number
+---@param money number
+function Reservation:settle(tokens, money)
+  local budget = self.budget
+  if not budget then return end
+  budget.used.tokens, budget.used.money = budget.used.tokens + tokens, budget.used.money + money
+  budget.held.tokens, budget.held.money = budget.held.tokens - self.tokens, budget.held.money - self.money
+  self.budget = nil
+  wake(budget)
+end
+
+--- What nobody settled did cost nothing.
+function Reservation:__close() self:settle(0, 0) end
+
+return M

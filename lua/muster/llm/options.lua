@@ -1,0 +1,165 @@
+--- What may be told to a client and to its calls; misuse raises.
+local cost = require "muster.llm.cost"
+local hooks = require "muster.llm.hooks"
+local kinds = require "muster.options".kinds
+local schema = require "muster.schema"
+
+local M = {}
+
+-- ---- kinds ----
+
+local function is(kind, text) return {function(v) return type(v) == kind end, text or "a " .. kind} end
+
+local function is_callable(v)
+  local mt = type(v) ~= "function" and getmetatable(v)
+  return type(v) == "function" or type(mt) == "table" and mt.__call ~= nil
+end
+
+local function has(method) return function(v) return type(v) ~= "string" and v[method] ~= nil end end
+
+local function is_hooks(v)
+  if type(v) ~= "table" then return false end
+  for name, hook in pairs(v) do
+    if not hooks.names[name] or not is_callable(hook) then return false end
+  end
+  return true
+end
+
+local function is_budget(v)
+  if type(v) ~= "table" then return false end
+  for name, value in pairs(v) do
+    if name ~= "tokens" and name ~= "money" and name ~= "seconds" or type(value) ~= "number" or value < 0 then
+      return false
+    end
+  end
+  return true
+end
+
+local a_string, a_table = is "string", is "table"
+local not_empty = {function(v) return type(v) == "string" and v ~= "" end, "a string, not empty"}
+local object = {function(v) return (type(v) == "table" or type(v) == "userdata") and has "request" (v) end,
+                "an object with a method 'request'"}
+
+local function is_adapter(v)
+  return type(v) == "table" and type(v.request) == "function" and type(v.response) == "function"
+end
+
+M.client = {
+  provider = {function(v) return type(v) == "string" or is_adapter(v) end, "a name or an adapter"},
+  base_url = not_empty, model = not_empty, limiter = a_table, retry = a_table,
+  api_key = {function(v) return type(v) == "string" or is_callable(v) end, "a string or a function"},
+  cache = {function(v) return type(v) == "table" and v.get and v.put end, "an object with methods 'get' and 'put'"},
+  hooks = {is_hooks, "a table of functions: request, response, error, retry, reask"},
+  prices = {cost.is_prices, "a table of {input=, output=, cached=} by models"},
+  budget = {is_budget, "a table of tokens, money, seconds"},
+  timeout = {function(v) return type(v) == "number" and v >= 0 or type(v) == "table" end,
+             "a number of seconds, or a table of connect, first_byte, idle, total"},
+  transport = object, concurrency = kinds.count, headers = a_table, extra = a_table, max_tokens = kinds.count,
+  temperature = is("number", "a number"),
+}
+
+local call = {
+  model = not_empty, max_tokens = kinds.count, temperature = is("number", "a number"), extra = a_table,
+}
+
+local function extended(more)
+  local made = {}
+  for name, kind in pairs(call) do made[name] = kind end
+  for name, kind in pairs(more) do made[name] = kind end
+  return made
+end
+
+local chat = extended {
+  messages = {function(v) return type(v) == "string" or type(v) == "table" end, "a list or a string"},
+  system = a_string, tools = a_table, tool = a_string,
+}
+
+local extract = extended {
+  mode = {function(v) return v == "tools" or v == "json_schema" or v == "json" end, '"tools", "json_schema" or "json"'},
+  instructions = a_string, reasks = kinds.size, coerce = kinds.flag, source = a_string,
+  grounding = {function(v) return v == true or type(v) == "table" end, "true or a list of fields"},
+}
+
+local many = {settle = kinds.flag}
+for name, kind in pairs(extract) do
+  if name ~= "reasks" then many[name] = kind end
+end
+
+-- ---- checks ----
+
+--- The same as muster.options', from wherever the script calls.
+local function check(what, opts, known, level)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then error(("%s: options must be a table, got %s"):format(what, type(opts)), level) end
+  for name, value in pairs(opts) do
+    local kind = known[name]
+    if not kind then error(("%s: unknown option '%s'"):format(what, tostring(name)), level) end
+    if not kind[1](value) then
+      error(("%s: option '%s' must be %s, got %s"):format(what, name, kind[2], tostring(value)), level)
+    end
+  end
+  return opts
+end
+
+local roles = {system = true, developer = true, user = true, assistant = true, tool = true}
+
+--- Messages as a list: a text is one of the user.
+local function messages_of(what, value, level)
+  if type(value) == "string" then return {{role = "user", content = value}} end
+  if type(value) ~= "table" or not value[1] then
+    error(("%s: expected a text or a list of messages, got %s"):format(what, type(value) == "table"
+      and "an empty table" or type(value)), level)
+  end
+  for i, message in ipairs(value) do
+    if type(message) ~= "table" or not roles[message.role] then
+      error(("%s: message %d must be a table with a role (system, user, assistant, tool) and content"):format(what, i),
+        level)
+    end
+  end
+  return value
+end
+
+--- A copy of the options, with those of the client where there are none.
+local function completed(what, client, opts, level)
+  local made = {}
+  for name, value in pairs(opts) do made[name] = value end
+  made.model = made.model or client.model
+  if not made.model then error(what .. ": no model, neither here nor of the client", level) end
+  for _, name in ipairs {"max_tokens", "temperature"} do
+    if made[name] == nil then made[name] = client[name] end
+  end
+  if client.extra or made.extra then
+    local extra = {}
+    for name, value in pairs(client.extra or {}) do extra[name] = value end
+    for name, value in pairs(made.extra or {}) do extra[name] = value end
+    made.extra = extra
+  end
+  return made
+end
+
+--- Of chat and stream; a text, or a list of messages, instead of options is those.
+function M.chat(what, client, opts)
+  if type(opts) == "string" or type(opts) == "table" and opts[1] then opts = {messages = opts} end
+  opts = completed(what, client, check(what, opts, chat, 4), 4)
+  opts.messages = messages_of(what, opts.messages, 4)
+  return opts
+end
+
+--- Of extract, extract_many and partial.
+---@return table opts
+---@return table[] messages
+function M.extract(what, client, node, input, opts)
+  if not schema.is(node) then
+    error(("%s: argument 1 must be a schema, got %s"):format(what, type(node)), 4)
+  end
+  opts = completed(what, client, check(what, opts, what == "extract" and extract or many, 4), 4)
+  return opts, messages_of(what, input, 4)
+end
+
+--- Of a client.
+function M.of_client(opts)
+  if type(opts) ~= "table" then error("llm.client: options must be a table, got " .. type(opts), 3) end
+  return check("llm.client", opts, M.client, 4)
+end
+
+return M
