@@ -26,7 +26,7 @@ local function new_client(what, opts)
   self.fields.headers = options.header_lines(self.headers)
   local limits = opts.limits or {}
   self.settings = core.settings(self.fields)
-  self.core = core.client(limits.per_host, limits.total)
+  self.core = core.client(limits.per_host, limits.total, limits.idle or options.KEEP)
   return self
 end
 

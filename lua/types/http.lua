@@ -41,7 +41,14 @@ local http = {}
 
 ---@class http.client.options : http.options
 ---@field base_url string? what relative URLs are below
----@field limits {per_host: integer?, total: integer?}? requests in flight at once; others wait, first come first served
+---@field limits http.limits?
+
+---`per_host`, `total`: requests in flight at once; others wait, first come first served. `idle`: seconds, at least 1, for
+---which a connection is kept that nobody uses; 60. One that its server has closed is closed within about a second.
+---@class http.limits
+---@field per_host integer?
+---@field total integer?
+---@field idle number?
 
 ---Makes a request; returns when the head of the response is there. A status such as 404 is no error.
 ---@async

@@ -71,7 +71,7 @@ static uint32_t limit(lua_State *L, int index) {
   return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-/* client([per_host [, total]]) -> client. Upvalue 3: its metatable. */
+/* client([per_host [, total [, keep]]]) -> client. Upvalue 3: its metatable. */
 static int client(lua_State *L) {
   mu_http *http = lua_touserdata(L, lua_upvalueindex(2));
   const char *problem = NULL;
@@ -81,7 +81,7 @@ static int client(lua_State *L) {
   *box = NULL;
   lua_pushvalue(L, lua_upvalueindex(3));
   lua_setmetatable(L, -2);
-  mu_http_client *c = mu_http_client_new(http, per_host, total, &problem);
+  mu_http_client *c = mu_http_client_new(http, per_host, total, luaL_optnumber(L, 3, HUGE_VAL), &problem);
   if (!c) return luaL_error(L, "http.client: %s", problem);
   c->box = box;
   *box = c;

@@ -9,9 +9,9 @@
 **   mu_http_abort     at any time: closes the transfer, which fails
 **   mu_http_release   gives back what is left; the last call
 **
-** Files: http_socket.c (libcurl's sockets and timer), http_client.c (clients, limits, easy handles), http_exchange.c (the
-** life of an exchange), http_transfer.c (what libcurl says of it), http_setup.c (a request as options of libcurl),
-** http_error.c. */
+** Files: http_socket.c (libcurl's sockets and timer), http_idle.c (connections that nobody uses), http_client.c (clients,
+** limits, easy handles), http_exchange.c (the life of an exchange), http_transfer.c (what libcurl says of it), http_setup.c
+** (a request as options of libcurl), http_error.c. */
 #ifndef MU_HTTP_H
 #define MU_HTTP_H
 
@@ -100,6 +100,8 @@ struct mu_http_client {
   mu_http_client **box; /* who points here: the userdata */
   CURLM *multi;
   uv_timer_t timer;         /* libcurl's */
+  uv_timer_t sweep;         /* when free connections are looked through */
+  double keep;              /* for how many seconds a free connection is kept, or HUGE_VAL */
   mu_link exchanges;        /* in flight */
   mu_link queue;            /* held back by the limits, first in, first out */
   mu_http_easy *pool;       /* easy handles not in use */
@@ -109,6 +111,7 @@ struct mu_http_client {
   uint32_t idle,
       claims;     /* connections that may be free; exchanges launched since libcurl last gave some out */
   int inside;     /* libcurl is being called: depth */
+  int timers;     /* when it is closed: of its two, still open */
   bool admitting; /* exchanges from the queue */
 };
 
@@ -181,7 +184,8 @@ struct mu_http_exchange {
 void mu_http_close(mu_http *http);
 
 /* A client, or NULL with the reason in *problem. */
-mu_http_client *mu_http_client_new(mu_http *http, uint32_t per_host, uint32_t total, const char **problem);
+mu_http_client *mu_http_client_new(mu_http *http, uint32_t per_host, uint32_t total, double keep,
+                                   const char **problem);
 void mu_http_client_close(mu_http_client *c);
 
 /* Puts x in flight as soon as the limits allow. False: out of memory. */
@@ -272,11 +276,23 @@ void mu_http_push_url(lua_State *L, const char *url);
 bool mu_http_watch(mu_http_client *c);
 void mu_http_unwatch(mu_http_client *c); /* then c is freed, at a later turn of the loop */
 
+/* Lets libcurl do what is due. */
+void mu_http_tick(mu_http_client *c);
+
 /* Frees the table of sockets, when all are closed. */
 void mu_http_free_sockets(mu_http *http);
 
 /* Callbacks of easy handles: a client is their data. */
 curl_socket_t mu_http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *address);
 int mu_http_close_socket(void *client, curl_socket_t fd);
+
+/* ---- connections that nobody uses (http_idle.c) ---- */
+
+/* A connection has come free; something has arrived on one that is free. */
+void mu_http_came_free(mu_http_client *c);
+void mu_http_went_stale(mu_http_client *c);
+
+/* c->keep for CURLOPT_MAXAGE_CONN. */
+long mu_http_max_age(const mu_http_client *c);
 
 #endif

@@ -103,12 +103,13 @@ static const char *open_http(mu_http *http) {
   return NULL;
 }
 
-mu_http_client *mu_http_client_new(mu_http *http, uint32_t per_host, uint32_t total, const char **problem) {
+mu_http_client *mu_http_client_new(mu_http *http, uint32_t per_host, uint32_t total, double keep,
+                                   const char **problem) {
   if ((*problem = open_http(http))) return NULL;
   *problem = "not enough memory";
   mu_http_client *c = calloc(1, sizeof *c);
   if (!c) return NULL;
-  *c = (mu_http_client){.http = http, .per_host = per_host, .total = total};
+  *c = (mu_http_client){.http = http, .per_host = per_host, .total = total, .keep = keep};
   mu_list_init(&c->exchanges);
   mu_list_init(&c->queue);
   if (!(c->multi = http->curl.multi_init())) {

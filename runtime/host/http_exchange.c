@@ -226,7 +226,7 @@ void mu_http_settle(mu_http_client *c) {
     CURLcode code = m->data.result;
     if (m->msg != CURLMSG_DONE) continue;
     curl->getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&e);
-    finish(e->x, code);
+    if (e) finish(e->x, code); /* none: of http_idle.c */
   }
 }
 

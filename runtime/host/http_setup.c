@@ -25,7 +25,7 @@ bool mu_http_prepare(mu_http_easy *e) {
          !set(c, CURLOPT_PROTOCOLS_STR, "http,https") && !set(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") &&
          !set(c, CURLOPT_ACCEPT_ENCODING, "") && !set(c, CURLOPT_TCP_NODELAY, 1L) &&
          !set(c, CURLOPT_HTTP09_ALLOWED, 0L) && !set(c, CURLOPT_DNS_CACHE_TIMEOUT, 60L) &&
-         !set(c, CURLOPT_AUTOREFERER, 0L);
+         !set(c, CURLOPT_AUTOREFERER, 0L) && !set(c, CURLOPT_MAXAGE_CONN, mu_http_max_age(e->client));
 }
 
 /* ---- headers ---- */

@@ -3,7 +3,7 @@
 **
 ** A connection that waits for its next request stays in the loop's set of descriptors, without keeping the loop alive:
 ** taking it out and putting it in again would be two system calls a request. Only if something arrives there meanwhile,
-** such as its end, it is taken out. This holds for sockets of connections that have come about, as a response on them
+** such as its end, it is taken out, and http_idle.c told. This holds for sockets of connections that have come about, as a response on them
 ** shows: libcurl closes those by our callback, but others (that were still connecting, or are for looking up names) by
 ** itself, right after it has asked for their removal. */
 #include "host/http.h"
@@ -79,8 +79,12 @@ static void removed(uv_handle_t *handle) {
 static void set_idle(mu_http_socket *socket, bool idle) {
   if (socket->idle == idle) return;
   socket->idle = idle;
-  if (idle) socket->client->idle++;
-  else socket->client->idle--;
+  if (!idle) {
+    socket->client->idle--;
+    return;
+  }
+  socket->client->idle++;
+  mu_http_came_free(socket->client);
 }
 
 static void take_out(mu_http_socket *socket) {
@@ -121,13 +125,15 @@ static void on_event(uv_poll_t *poll, int status, int events) {
   if (socket->wanted) return act(socket->client, socket->fd, events_of(status, events));
   socket->events = 0;
   uv_poll_stop(poll);
+  mu_http_went_stale(socket->client);
 }
 
-static void on_time(uv_timer_t *timer) {
-  mu_http_client *c = mu_container(timer, mu_http_client, timer);
+void mu_http_tick(mu_http_client *c) {
   act(c, CURL_SOCKET_TIMEOUT, 0);
   c->claims = 0;
 }
+
+static void on_time(uv_timer_t *timer) { mu_http_tick(mu_container(timer, mu_http_client, timer)); }
 
 /* ---- from libcurl to the loop ---- */
 
@@ -191,13 +197,25 @@ int mu_http_close_socket(void *client, curl_socket_t fd) {
 bool mu_http_watch(mu_http_client *c) {
   const mu_curl *curl = &c->http->curl;
   uv_timer_init(&c->http->loop->uv, &c->timer); /* cannot fail */
-  c->timer.data = c->http->loop;
+  uv_timer_init(&c->http->loop->uv, &c->sweep);
+  uv_unref((uv_handle_t *)&c->sweep);
+  c->timer.data = c->sweep.data = c->http->loop;
   return !curl->multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, watch) &&
          !curl->multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) &&
          !curl->multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, set_timer) &&
          !curl->multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
 }
 
-static void closed(uv_handle_t *handle) { free(mu_container(handle, mu_http_client, timer)); }
+/* libuv promises no order of these two. */
+static void closed(mu_http_client *c) {
+  if (--c->timers == 0) free(c);
+}
 
-void mu_http_unwatch(mu_http_client *c) { uv_close((uv_handle_t *)&c->timer, closed); }
+static void timer_closed(uv_handle_t *handle) { closed(mu_container(handle, mu_http_client, timer)); }
+static void sweep_closed(uv_handle_t *handle) { closed(mu_container(handle, mu_http_client, sweep)); }
+
+void mu_http_unwatch(mu_http_client *c) {
+  c->timers = 2;
+  uv_close((uv_handle_t *)&c->timer, timer_closed);
+  uv_close((uv_handle_t *)&c->sweep, sweep_closed);
+}

@@ -74,8 +74,12 @@ end
 
 function M.check_client(what, options)
   check(what, options, of_client)
-  local is = function(v) return is_count(v) and v >= 1 end
-  check_fields(what, "limits", options.limits or {}, {per_host = true, total = true}, is, "an integer of at least 1")
+  local limits = options.limits or {}
+  local counts = {per_host = limits.per_host, total = limits.total}
+  check_fields(what, "limits", limits, {per_host = true, total = true, idle = true}, function() return true end, "")
+  check_fields(what, "limits", counts, counts, function(v) return is_count(v) and v >= 1 end, "an integer of at least 1")
+  check_fields(what, "limits", {idle = limits.idle}, {idle = true}, function(v) return is_seconds(v) and v >= 1 end,
+    "a number of seconds, at least 1")
 end
 
 -- ---- settings: what the core does by itself ----
@@ -114,6 +118,7 @@ local setters = {
 }
 
 M.REDIRECTS = 10
+M.KEEP = 60 -- seconds for which a connection that nobody uses is kept
 
 --- Does a request with these options need settings of its own?
 function M.has_settings(options)
