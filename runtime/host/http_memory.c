@@ -2,12 +2,15 @@
 ** costly in libc. Here blocks are kept in lists by size, and taken from there.
 **
 ** libcurl asks for functions without any argument of ours, and calls them from threads of its own too (it looks up names
-** there). So the lists belong to the thread; they are the one state of the runtime that is not below a runtime. Only a
-** thread on which a runtime has loaded libcurl keeps blocks; any thread may free what another has taken. */
+** there). So the lists belong to the thread, which needs no lock; they are the one state of the runtime that is not below
+** a runtime. Only a thread on which a runtime has loaded libcurl keeps blocks; any thread may free what another has taken.
+** They are given back when the last such runtime closes, or at the end of the thread if it is closed on another. */
 #include "host/http_memory.h"
 
 #include "base/platform.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +102,14 @@ char *mu_http_strdup(const char *text) {
   return copy ? memcpy(copy, text, size) : NULL;
 }
 
-void mu_http_memory_begin(void) { kept.users += MU_SLAB_LIMIT > 0; }
+/* ---- from the first runtime of a thread to its last ---- */
 
-void mu_http_memory_end(void) {
-  kept.users -= kept.users > 0;
-  if (kept.users) return;
+static pthread_key_t at_end; /* of a thread that keeps blocks */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool has_end;
+
+static void give_back(void *unused) {
+  (void)unused;
   for (int i = 0; i < LISTS; i++)
     while (kept.lists[i].first) {
       block *b = kept.lists[i].first;
@@ -111,4 +117,17 @@ void mu_http_memory_end(void) {
       free(b);
     }
   memset(&kept, 0, sizeof kept);
+}
+
+static void make_end(void) { has_end = pthread_key_create(&at_end, give_back) == 0; }
+
+void mu_http_memory_begin(void) {
+  if (MU_SLAB_LIMIT == 0 || pthread_once(&once, make_end) || !has_end) return;
+  if (pthread_setspecific(at_end, &kept) == 0) kept.users++;
+}
+
+void mu_http_memory_end(void) {
+  if (kept.users == 0 || --kept.users) return;
+  give_back(NULL);
+  pthread_setspecific(at_end, NULL);
 }
