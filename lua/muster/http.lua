@@ -4,6 +4,7 @@ local core = require "muster.http.core"
 local headers = require "muster.http.headers"
 local options = require "muster.http.options"
 local sse = require "muster.http.sse"
+local yield = require "muster.core".yield
 
 local M = {}
 
@@ -30,11 +31,11 @@ local function new_client(what, opts)
   return self
 end
 
---- A method's name and what is wrong with its arguments, where the script calls it.
+--- What is wrong with the arguments of a function is raised where the script calls it.
 local function checked(check, ...)
   local ok, a, b = pcall(check, ...)
   if ok then return a, b end
-  error(a, type(a) == "string" and 4 or 0)
+  error(a, type(a) == "string" and 3 or 0)
 end
 
 local function default_lines(map, body, kind)
@@ -45,19 +46,25 @@ local function default_lines(map, body, kind)
   return options.header_lines(map)
 end
 
---- Sends the pieces of a body. The response may come before the last.
-local function upload(response, pieces)
+--- Sends the pieces of a body. The response may come before the last. length: how long the body is to be, if its
+--- request says so; what is longer would be read as another request.
+local function upload(response, pieces, length)
+  local size = 0
   for piece in pieces do
     if type(piece) ~= "string" then error("http: the iterator of a body must give strings, got " .. type(piece), 0) end
+    size = size + #piece
+    if length and size > length then error(("http: the body is longer than its %d bytes"):format(length), 0) end
+    if piece == "" then yield() end -- others, such as a timeout, have their turn
     if not response:send(piece) then return end
   end
+  if length and size < length then error(("http: the body ended after %d of %d bytes"):format(size, length), 0) end
   response:finish()
 end
 
 local function send_streamed(self, settings, method, url, lines, pieces, length)
   local response, err = self.core:open(settings, method, url, lines, length)
   if not response then return nil, err end
-  local ok, problem = pcall(upload, response, pieces)
+  local ok, problem = pcall(upload, response, pieces, length)
   if not ok then
     response:close()
     error(problem, 0)
@@ -66,29 +73,23 @@ local function send_streamed(self, settings, method, url, lines, pieces, length)
 end
 
 local function prepare(what, self, opts)
-  options.check_request(what, opts)
   local settings = self.settings
   if options.has_settings(opts) then settings = core.settings(options.settings(what, self.fields, opts)) end
   local body, kind = options.body(what, opts)
-  local lines
+  local length, lines = options.length(what, opts, body), nil
   if body ~= nil or opts.headers or opts.auth then
     lines = default_lines(options.headers(what, self.headers, opts), body, kind)
   end
-  return {settings = settings, body = body, lines = lines}
+  return {settings = settings, body = body, lines = lines, length = length}
 end
 
 local function resolved(what, self, url, opts)
+  options.check_request(what, opts)
   local full = options.resolve(self.base_url, url)
   if not full then return nil end
   if self.query then full = options.add_query(what, full, self.query) end
   if opts.query then full = options.add_query(what, full, opts.query) end
   return full
-end
-
-local function length_of(opts)
-  for name, value in pairs(opts.headers or {}) do
-    if type(name) == "string" and name:lower() == "content-length" then return math.tointeger(tonumber(value)) end
-  end
 end
 
 local function request(what, self, method, url, opts)
@@ -97,7 +98,7 @@ local function request(what, self, method, url, opts)
   if not full then return nil, core.failure("bad_url", "url", url, "it is relative, and there is no base_url") end
   local body = made.body
   if body ~= nil and type(body) ~= "string" then
-    return send_streamed(self, made.settings, method, full, made.lines, body, length_of(opts))
+    return send_streamed(self, made.settings, method, full, made.lines, body, made.length)
   end
   return self.core:fetch(made.settings, method, full, made.lines, body)
 end

@@ -8,6 +8,8 @@
 
 /* ---- settings ---- */
 
+static const char SETTINGS[] = "muster.http.settings"; /* the name of their metatable */
+
 static double seconds(lua_State *L, const char *name) {
   lua_getfield(L, 1, name);
   double value = luaL_optnumber(L, -1, HUGE_VAL);
@@ -61,6 +63,7 @@ static int settings(lua_State *L) {
                            .password = word(L, "password")};
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
+  luaL_setmetatable(L, SETTINGS);
   return 1;
 }
 
@@ -119,7 +122,7 @@ static void keep(lua_State *L) {
 /* Starts the exchange of the same stack; pushes its response. Upvalue 3: the metatable of responses. */
 static void start(lua_State *L, const char *body, size_t size, bool streamed, int64_t length) {
   mu_http_client **box = mu_check_object(L, 1);
-  mu_http_request request = {.settings = lua_touserdata(L, 2),
+  mu_http_request request = {.settings = luaL_checkudata(L, 2, SETTINGS),
                              .method = luaL_optstring(L, 3, "GET"),
                              .url = luaL_checkstring(L, 4),
                              .headers = luaL_optstring(L, 5, NULL),
@@ -127,7 +130,6 @@ static void start(lua_State *L, const char *body, size_t size, bool streamed, in
                              .size = size,
                              .streamed = streamed,
                              .length = length};
-  luaL_argexpected(L, request.settings, 2, "settings");
   mu_http_exchange *x = lua_newuserdatauv(L, sizeof *x, MU_RESPONSE_VALUES);
   memset(x, 0, sizeof *x);
   keep(L);
@@ -136,8 +138,11 @@ static void start(lua_State *L, const char *body, size_t size, bool streamed, in
   mu_http_start(*box, x, &request);
 }
 
-/* A URL of HTTP, with a host, and without what would end it in a request. */
-static bool is_good(const char *url) {
+/* A URL of HTTP, with a host, and without what would end it in a request. Raises if it is no string. */
+static bool is_good(lua_State *L, int index) {
+  size_t length;
+  const char *url = luaL_checklstring(L, index, &length);
+  if (strlen(url) != length) return false;
   if (strncasecmp(url, "http", 4) != 0) return false;
   const char *rest = url + (url[4] == 's' || url[4] == 'S' ? 5 : 4);
   if (strncmp(rest, "://", 3) != 0 || strchr("/?#", rest[3])) return false;
@@ -162,7 +167,7 @@ static int client_fetch(lua_State *L) {
   mu_check_wait(L, s, "http");
   lua_settop(L, 6);
   const char *body = luaL_optlstring(L, 6, NULL, &size);
-  if (!is_good(luaL_checkstring(L, 4))) return refuse(L, MU_HTTP_BAD_URL, "it is not a URL of HTTP");
+  if (!is_good(L, 4)) return refuse(L, MU_HTTP_BAD_URL, "it is not a URL of HTTP");
   if (!*(mu_http_client **)mu_check_object(L, 1)) return refuse(L, MU_HTTP_CLOSED, "the client is closed");
   start(L, body, size, false, 0);
   return mu_response_await(L, s, t, 7);
@@ -174,7 +179,7 @@ static int client_open(lua_State *L) {
   mu_enter(L, mu_self(L), "http");
   lua_settop(L, 6);
   int64_t length = luaL_optinteger(L, 6, -1);
-  if (!is_good(luaL_checkstring(L, 4))) return refuse(L, MU_HTTP_BAD_URL, "it is not a URL of HTTP");
+  if (!is_good(L, 4)) return refuse(L, MU_HTTP_BAD_URL, "it is not a URL of HTTP");
   if (!*(mu_http_client **)mu_check_object(L, 1)) return refuse(L, MU_HTTP_CLOSED, "the client is closed");
   start(L, NULL, 0, true, length);
   return 1;
@@ -215,6 +220,7 @@ static void add_function(lua_State *L, int s, mu_http *http, int upvalue, const 
 void mu_open_http(lua_State *L, int s, mu_http *http) {
   static const luaL_Reg methods[] = {
       {"close", client_close}, {"__close", client_close}, {"__gc", client_close}, {NULL, NULL}};
+  luaL_newmetatable(L, SETTINGS);
   lua_newtable(L);
   int module = lua_gettop(L);
   mu_response_class(L, s);

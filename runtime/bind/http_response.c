@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-static mu_http_exchange *check(lua_State *L) { return mu_check_object(L, 1); }
+/* Any response, also one that is collected, and has no http then. */
+static mu_http_exchange *to_response(lua_State *L) { return mu_check_object(L, 1); }
+
+/* One that can be used: finalizers that run later may still hold a collected one. */
+static mu_http_exchange *check(lua_State *L) {
+  mu_http_exchange *x = to_response(L);
+  if (!x->http) luaL_error(L, "the response is collected already");
+  return x;
+}
 
 /* ---- waiting ---- */
 
@@ -130,7 +138,7 @@ static int response_finish(lua_State *L) {
 /* ---- its end ---- */
 
 static int response_close(lua_State *L) {
-  mu_http_exchange *x = check(L);
+  mu_http_exchange *x = to_response(L);
   if (x->closed || !x->http) return 0;
   x->closed = true;
   mu_http_abort(x, MU_HTTP_CLOSED);
@@ -139,7 +147,7 @@ static int response_close(lua_State *L) {
 }
 
 static int collect(lua_State *L) {
-  mu_http_exchange *x = check(L);
+  mu_http_exchange *x = to_response(L);
   if (!x->http) return 0;
   mu_http_abort(x, MU_HTTP_CLOSED);
   mu_http_release(x);
@@ -198,7 +206,7 @@ static int push_field(lua_State *L, mu_http_exchange *x, const char *name) {
 
 /* Upvalue 3: the methods. */
 static int get(lua_State *L) {
-  mu_http_exchange *x = check(L);
+  mu_http_exchange *x = to_response(L);
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL || lua_type(L, 2) != LUA_TSTRING || !x->http) return 1;
@@ -206,7 +214,7 @@ static int get(lua_State *L) {
 }
 
 static int to_string(lua_State *L) {
-  mu_http_exchange *x = check(L);
+  mu_http_exchange *x = to_response(L);
   mu_http_push_url(L, mu_http_url(x));
   lua_pushfstring(L, "http.response: %d %s", x->status, lua_tostring(L, -1));
   return 1;

@@ -107,17 +107,20 @@ void mu_http_fail_curl(mu_http_exchange *x, CURLcode code) {
   if (x->kind) return;
   if (!*text) text = x->http->curl.easy_strerror(code);
   x->code = (int)code;
-  mu_http_fail(x, kind_in(x, code, text), text);
+  if (strncmp(text, "Unsupported proxy", 17) == 0) /* libcurl goes on with all of it, also its password */
+    mu_http_fail(x, MU_HTTP_BAD_URL, "the proxy is not a URL of one");
+  else mu_http_fail(x, kind_in(x, code, text), text);
 }
 
 /* ---- telling ---- */
 
-/* Where the user and password of a URL begin and end; false if it has none. */
-static bool find_user(const char *url, size_t *from, size_t *to) {
+/* Where the user and password of a URL begin and end; false if it has none. In what is no URL they may go on to the last
+** at sign. */
+static bool find_user(const char *url, bool bad, size_t *from, size_t *to) {
   const char *start = strstr(url, "://");
   if (!start) return false;
   start += 3;
-  for (size_t i = strcspn(start, "/?#"); i > 0; i--)
+  for (size_t i = bad ? strlen(start) : strcspn(start, "/?#"); i > 0; i--)
     if (start[i - 1] == '@') {
       *from = (size_t)(start - url);
       *to = *from + i;
@@ -126,9 +129,9 @@ static bool find_user(const char *url, size_t *from, size_t *to) {
   return false;
 }
 
-void mu_http_push_url(lua_State *L, const char *url) {
+static void push_url(lua_State *L, const char *url, bool bad) {
   size_t from, to;
-  if (!find_user(url, &from, &to)) {
+  if (!find_user(url, bad, &from, &to)) {
     lua_pushstring(L, url);
     return;
   }
@@ -137,10 +140,12 @@ void mu_http_push_url(lua_State *L, const char *url) {
   lua_concat(L, 2);
 }
 
+void mu_http_push_url(lua_State *L, const char *url) { push_url(L, url, false); }
+
 void mu_http_push_failure(lua_State *L, mu_http_kind kind, const char *phase, const char *url,
                           const char *text) {
   luaL_checkstack(L, 8, NULL);
-  mu_http_push_url(L, url);
+  push_url(L, url, kind == MU_HTTP_BAD_URL);
   mu_push_error(L, kinds[kind].name, "%s: %s", lua_tostring(L, -1), text);
   lua_pushboolean(L, kinds[kind].retryable);
   lua_setfield(L, -2, "retryable");

@@ -13,6 +13,7 @@ end
 local function is_seconds(v) return type(v) == "number" and v >= 0 end
 local function is_count(v) return math.type(v) == "integer" and v >= 0 or v == math.huge end
 local function is_text(v) return type(v) == "string" end
+local function is_word(v) return is_text(v) and not v:find("\0", 1, true) end -- which C can take
 local function is_table(v) return type(v) == "table" end
 
 local function is_callable(v)
@@ -22,7 +23,7 @@ local function is_callable(v)
 end
 
 local kinds = {
-  text = {is_text, "a string"},
+  text = {is_word, "a string"},
   table = {is_table, "a table"},
   flag = {function(v) return type(v) == "boolean" end, "a boolean"},
   json = {function(v) return v ~= nil end, "a value"},
@@ -31,8 +32,8 @@ local kinds = {
   size = {is_count, "an integer of at least 0"},
   follow = {function(v) return type(v) == "boolean" or is_count(v) end, "a boolean or how many redirects at most"},
   timeout = {function(v) return is_table(v) or is_seconds(v) end, "a number of seconds or a table of them"},
-  proxy = {function(v) return is_text(v) or v == false end, "a URL, or false for none"},
-  cert = {function(v) return is_text(v) or is_table(v) end, "a path, or a table of cert, key and password"},
+  proxy = {function(v) return is_word(v) or v == false end, "a URL, or false for none"},
+  cert = {function(v) return is_word(v) or is_table(v) end, "a path, or a table of cert, key and password"},
   auth = {function(v) return is_text(v) or is_table(v) end, "a token, or a table of user and password"},
 }
 
@@ -94,7 +95,7 @@ end
 
 local function set_certificate(what, settings, cert)
   if type(cert) == "string" then cert = {cert = cert} end
-  check_fields(what, "cert", cert, {cert = true, key = true, password = true}, is_text, "a string")
+  check_fields(what, "cert", cert, {cert = true, key = true, password = true}, is_word, "a string")
   settings.cert, settings.key, settings.password = cert.cert, cert.key, cert.password
 end
 
@@ -241,7 +242,10 @@ end
 local function encode(what, option, fields)
   local pairs_of = {}
   if type(fields[1]) == "table" then
-    for _, field in ipairs(fields) do add_pair(what, option, pairs_of, field[1], field[2]) end
+    for i, field in ipairs(fields) do
+      if not is_table(field) then fail(what, ("%s[%d]"):format(option, i), "a list of name and value", field) end
+      add_pair(what, option, pairs_of, field[1], field[2])
+    end
     return table.concat(pairs_of, "&")
   end
   local names = {}
@@ -270,6 +274,20 @@ function M.resolve(base, url)
   if url == "" then return base end
   if url:find "^[?#]" then return base .. url end
   return (base:gsub("/+$", "")) .. "/" .. (url:gsub("^/+", ""))
+end
+
+--- How long the body is to be, as a header says, or nil. That of a string must be right.
+function M.length(what, options, body)
+  for name, value in pairs(options.headers or {}) do
+    if is_text(name) and name:lower() == "content-length" and value then
+      local length = math.tointeger(tonumber(value))
+      local size = is_text(body) and #body or body == nil and 0 or length
+      if not length or length < 0 or length ~= size then
+        error(("%s: header '%s' is not the length of the body"):format(what, name), 0)
+      end
+      return length
+    end
+  end
 end
 
 --- The body of a request: a string or an iterator, or nil, and its type.
