@@ -23,8 +23,8 @@ local function stalling()
 end
 
 describe("options of HTTP", function()
-  local values = {true, false, 1, -1, 1.5, 0 / 0, math.huge, "", "x", "a\0b", "a\r\nb", {1}, {x = {}}, function() end, io.stdout,
-                  coroutine.create(print), math.mininteger}
+  local values = {true, false, 1, -1, 1.5, 0 / 0, math.huge, math.mininteger, "", "x", "a\0b", "a\r\nb", {1}, {x = {}},
+                  function() end, io.stdout, coroutine.create(print)}
 
   with_server("of whatever type are taken or refused with their name, where the script calls", function()
     local names = {"method", "headers", "body", "json", "form", "query", "timeout", "follow", "proxy", "verify", "ca",

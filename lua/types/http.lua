@@ -43,8 +43,8 @@ local http = {}
 ---@field base_url string? what relative URLs are below
 ---@field limits http.limits?
 
----`per_host`, `total`: requests in flight at once; others wait, first come first served. `idle`: seconds, at least 1, for
----which a connection is kept that nobody uses; 60. One that its server has closed is closed within about a second.
+---`per_host`, `total`: requests in flight at once; others wait, first come first served. `idle`: seconds, at least 1,
+---for which a connection is kept that nobody uses; 60. One that its server has closed is closed within about a second.
 ---@class http.limits
 ---@field per_host integer?
 ---@field total integer?

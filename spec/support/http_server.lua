@@ -169,6 +169,16 @@ function M.refused_port()
   return port
 end
 
+--- Waits until it holds, or raises after ten seconds: for what nothing tells of.
+---@param condition fun(): any
+function M.wait_for(condition)
+  local give_up = async.now() + 10
+  while not condition() do
+    if async.now() > give_up then error("wait_for: it does not come about", 2) end
+    async.sleep(0.001)
+  end
+end
+
 --- How many descriptors this process has open.
 function M.descriptors()
   local n = 0

@@ -78,7 +78,8 @@ function M.check_client(what, options)
   local limits = options.limits or {}
   local counts = {per_host = limits.per_host, total = limits.total}
   check_fields(what, "limits", limits, {per_host = true, total = true, idle = true}, function() return true end, "")
-  check_fields(what, "limits", counts, counts, function(v) return is_count(v) and v >= 1 end, "an integer of at least 1")
+  check_fields(what, "limits", counts, counts, function(v) return is_count(v) and v >= 1 end,
+    "an integer of at least 1")
   check_fields(what, "limits", {idle = limits.idle}, {idle = true}, function(v) return is_seconds(v) and v >= 1 end,
     "a number of seconds, at least 1")
 end
