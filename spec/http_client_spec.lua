@@ -1,35 +1,16 @@
 local async = require "muster"
 local host = require "muster.host"
 local http = require "muster.http"
+local process = require "muster.process"
 local program = require "spec.support.program"
 local server = require "spec.support.http_server"
-local uv = require "luv"
 
 local function echo(request) return request.line .. "\n" .. request.head:match "\n(.*)$" end
 
 --- Runs code in a program of its own, while servers of this one answer. -> output, status
 local function run(code, env)
-  local pipe, chunks = uv.new_pipe(false), {}
-  local status = async.suspend(function(resume)
-    local handle, left, status = nil, 2, nil
-    local function done()
-      left = left - 1
-      if left == 0 then resume(status) end
-    end
-    handle = uv.spawn(program.path, {args = {"-e", code}, env = env, stdio = {nil, pipe, 2}}, function(exit, signal)
-      status = exit + signal
-      handle:close()
-      done()
-    end)
-    pipe:read_start(function(_, chunk)
-      chunks[#chunks + 1] = chunk
-      if not chunk then
-        pipe:close()
-        done()
-      end
-    end)
-  end)
-  return table.concat(chunks), status
+  local child = assert(process.run({program.path, "-e", code}, {env = env, timeout = 60}))
+  return child.stdout, child.status
 end
 
 --- A server that holds each request until it is let go, and counts.
@@ -77,8 +58,7 @@ describe("http.client", function()
     local res, err = client:get(s.url)
     assert.is_nil(res)
     assert.equal("closed", err.kind)
-    async.sleep(0.01)
-    assert.is_true(server.descriptors() <= gone + 4)
+    server.wait_for(function() return server.descriptors() <= gone + 4 end)
   end)
 
   it("ends what is under way when it is closed", function()
@@ -87,7 +67,7 @@ describe("http.client", function()
     local client = http.client {limits = {total = 1}}
     local tasks = {}
     for i = 1, 3 do tasks[i] = async.spawn(client.get, client, h.server.url) end
-    async.sleep(0.01)
+    server.wait_for(function() return h.now == 1 end)
     client:close()
     for _, task in ipairs(tasks) do
       local _, res, err = task:pawait()
@@ -105,7 +85,7 @@ describe("http.client", function()
       paths[i] = "/" .. i
       tasks[i] = async.spawn(function() return client:get(h.server.url .. paths[i]):text() end)
     end
-    repeat async.sleep(0.001) until h.now == 3
+    server.wait_for(function() return h.now == 3 end)
     for _ = 1, 10 do h.release:send(true) end
     async.gather(tasks)
     assert.equal(3, h.most)
@@ -125,7 +105,7 @@ describe("http.client", function()
       local h = i <= 8 and a or b
       tasks[i] = async.spawn(function() return client:get(h.server.url):text() end)
     end
-    repeat async.sleep(0.001) until b.now == 2 and a.now == 2
+    server.wait_for(function() return b.now == 2 and a.now == 2 end)
     for _ = 1, 8 do a.release:send(true) end
     for _ = 1, 4 do b.release:send(true) end
     async.gather(tasks)
@@ -140,7 +120,7 @@ describe("http.client", function()
     local first = async.spawn(client.get, client, h.server.url .. "/1")
     local second = async.spawn(client.get, client, h.server.url .. "/2")
     local third = async.spawn(client.get, client, h.server.url .. "/3")
-    async.sleep(0.01)
+    server.wait_for(function() return h.now == 1 end)
     second:cancel()
     first:cancel()
     h.release:send(true)
@@ -156,7 +136,7 @@ describe("http.client", function()
     finally(function() h.server:close() end)
     local client <close> = http.client {limits = {total = 1}, timeout = {connect = 0.02, first_byte = 10}}
     local first = async.spawn(client.get, client, h.server.url)
-    async.sleep(0.01)
+    server.wait_for(function() return h.now == 1 end)
     local _, err = client:get(h.server.url, {timeout = {total = 0.05}})
     assert.equal("timeout", err.kind)
     assert.equal("queue", err.phase)
@@ -177,9 +157,7 @@ describe("http.client", function()
     local client <close> = http.client()
     client:get(s.url):text()
     s:close()
-    async.sleep(0.01)
-    local before = host.stats().handles
-    assert.is_true(before <= 1)
+    server.wait_for(function() return host.stats().handles <= 1 end)
   end)
 end)
 
@@ -261,7 +239,7 @@ describe("proxies", function()
       print(http.get("http://example.invalid/y"):text())
       print(select(2, http.get("http://example.invalid/y", {proxy = false})).kind)
       print(select(2, http.get("http://127.0.0.1:1/")).kind)
-    ]], {"http_proxy=" .. proxy.url, "no_proxy=127.0.0.1"})
+    ]], {http_proxy = proxy.url, no_proxy = "127.0.0.1"})
     assert.equal("GET http://example.invalid/y HTTP/1.1\ndns\nconnect\n", output)
   end)
 end)

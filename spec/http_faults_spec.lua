@@ -127,6 +127,23 @@ describe("a failed request", function()
   end)
 end)
 
+--- The URL of a server with a full backlog, whose handshakes are not answered, and what closes it.
+local function deaf()
+  local tcp = uv.new_tcp()
+  tcp:bind("127.0.0.1", 0)
+  local port, clients, accepted = tcp:getsockname().port, {}, async.event()
+  tcp:listen(0, function() accepted:set() end)
+  for i = 1, 8 do
+    clients[i] = uv.new_tcp()
+    clients[i]:connect("127.0.0.1", port, function() end)
+    if i == 4 then accepted:wait() end -- libuv accepts one, whose place is then taken
+  end
+  return "http://127.0.0.1:" .. port, function()
+    tcp:close()
+    for _, c in ipairs(clients) do c:close() end
+  end
+end
+
 describe("http timeouts", function()
   local function silent(bytes)
     return server.start(function(c)
@@ -162,27 +179,11 @@ describe("http timeouts", function()
 
   it("idle does not count while the reader is busy", function()
     local s <close> = server.answering(function() return ("x"):rep(1 << 20) end)
+    local never <close> = silent ""
     local res = http.get(s.url, {timeout = {idle = 0.03}})
-    async.sleep(0.1)
+    check(failure(never.url, {timeout = {idle = 0.06}}), "timeout", true) -- so much time has passed
     assert.equal(1 << 20, #res:text())
   end)
-
-  --- The URL of a server with a full backlog, whose handshakes are not answered, and what closes it.
-  local function deaf()
-    local tcp = uv.new_tcp()
-    tcp:bind("127.0.0.1", 0)
-    tcp:listen(0, function() end)
-    local port, clients = tcp:getsockname().port, {}
-    for i = 1, 8 do
-      clients[i] = uv.new_tcp()
-      clients[i]:connect("127.0.0.1", port, function() end)
-      if i % 4 == 0 then async.sleep(0.01) end -- libuv accepts one, whose place is then taken
-    end
-    return "http://127.0.0.1:" .. port, function()
-      tcp:close()
-      for _, c in ipairs(clients) do c:close() end
-    end
-  end
 
   it("connect", function()
     local url, close = deaf()
@@ -237,6 +238,74 @@ describe("a cancelled request", function()
     assert.is_false((task:pawait()))
   end)
 
+  it("while it connects", function()
+    local url, close = deaf()
+    finally(close)
+    local before = server.descriptors()
+    local task = async.spawn(http.get, url, {timeout = {connect = 60}})
+    server.wait_for(function() return server.descriptors() > before end)
+    task:cancel()
+    assert.is_false((task:pawait()))
+    assert.equal("cancelled", task:status())
+    server.wait_for(function() return server.descriptors() <= before end)
+  end)
+
+  it("while TLS is being agreed on", function()
+    local hello, event = async.event(), async.event()
+    local s <close> = server.start(function(c)
+      c:more()
+      hello:set()
+      while c:more() do end
+      event:set()
+    end)
+    local task = async.spawn(http.get, (s.url:gsub("^http", "https")))
+    hello:wait()
+    task:cancel()
+    event:wait()
+    assert.equal("cancelled", task:status())
+  end)
+
+  it("while it sends", function()
+    local event, stuck = async.event(), false
+    local s <close> = server.start(function(c)
+      c.tcp:read_stop()
+      server.wait_for(function() return stuck end)
+      c.tcp:read_start(function(_, chunk)
+        if not chunk then event:set() end
+      end)
+      event:wait()
+    end)
+    local tasks = {
+      async.spawn(http.post, s.url, {body = ("x"):rep(32 << 20)}),
+      async.spawn(http.post, s.url, {body = function() return ("x"):rep(1 << 20) end}),
+    }
+    server.wait_for(function() return s.connections == 2 end)
+    for _, task in ipairs(tasks) do task:cancel() end
+    for _, task in ipairs(tasks) do assert.is_false((task:pawait())) end
+    stuck = true
+    event:wait()
+    for _, task in ipairs(tasks) do assert.equal("cancelled", task:status()) end
+  end)
+
+  it("while its body is held back", function()
+    local broken, blocked = async.event(), false
+    local s <close> = server.start(function(c)
+      c:request()
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+      local done
+      for _ = 1, 100 do c.tcp:write(("x"):rep(1 << 16), function(err) done = err end) end
+      blocked = c.tcp:get_write_queue_size() > 0
+      while c:more() do end
+      broken:set(done)
+    end)
+    do
+      local res <close> = http.get(s.url)
+      server.wait_for(function() return blocked end)
+      assert.equal(200, res.status)
+    end
+    broken:wait()
+  end)
+
   it("while it waits for the head", function()
     local asked, event = async.event(), async.event()
     local s <close> = server.start(function(c)
@@ -255,9 +324,10 @@ describe("a cancelled request", function()
   it("while it waits for the body", function()
     local s, event, began = gone()
     finally(function() s:close() end)
-    local task = async.spawn(function() return http.get(s.url):text() end)
+    local res = http.get(s.url)
+    local task = async.spawn(res.text, res)
     began:wait()
-    async.sleep(0.01)
+    async.yield()
     task:cancel()
     event:wait()
     assert.equal("cancelled", task:status())
@@ -294,15 +364,14 @@ describe("a cancelled request", function()
   end)
 
   it("a server that is stopped while it streams", function()
-    local s
-    s = server.start(function(c)
+    local s <close> = server.start(function(c)
       c:request()
       c:write "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
-      async.sleep(0.01)
-      s:close()
+      while c:more() do end
     end)
     local res = http.get(s.url)
     assert.equal("abc", res:read())
+    s:close()
     local chunk, err = res:read()
     assert.is_nil(chunk)
     check(err, "reset", true, "body")

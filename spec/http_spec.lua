@@ -76,6 +76,37 @@ describe("http.get", function()
     assert.is_nil(res.headers.trailer)
   end)
 
+  local encoded = { -- "hello"
+    gzip = "1f8b0800000000000003cb48cdc9c9070086a6103605000000",
+    deflate = "789ccb48cdc9c90700062c0215",
+    br = "0b028068656c6c6f03",
+    zstd = "28b52ffd005829000068656c6c6f",
+  }
+
+  it("takes what is compressed, and asks for what libcurl knows", function()
+    local asked
+    local s <close> = server.answering(function(request)
+      asked = request.headers["accept-encoding"]
+      local name = request.path:sub(2)
+      local body = encoded[name]:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
+      return body, "Content-Encoding: " .. name
+    end)
+    local known = 0
+    for name in pairs(encoded) do
+      local res = http.get(s.url .. "/" .. name)
+      if asked:find(name, 1, true) then
+        known = known + 1
+        assert.equal(name, res.headers["content-encoding"])
+        assert.equal("hello", res:text(), name)
+      else
+        assert.equal("protocol", select(2, res:text()).kind, name)
+      end
+    end
+    assert.is_true(known >= 2, asked)
+    http.get(s.url .. "/gzip", {headers = {["Accept-Encoding"] = "x"}})
+    assert.equal("x", asked)
+  end)
+
   it("does not take 100 and 103 for the response", function()
     local s <close> = server.saying("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" ..
       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -215,7 +246,7 @@ describe("http.request", function()
     local s <close> = server.start(function(c)
       while not c.buffer:find "\r\n\r\n" do c:more() end
       c:write "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!"
-      async.sleep(0.01)
+      while c:more() do end
     end)
     local n = 0
     local res = http.post(s.url, {body = function()

@@ -199,10 +199,7 @@ local function add_headers(what, into, headers)
 end
 
 --- What every request says, unless a client or a request says otherwise.
-M.USUAL_HEADERS = {
-  ["accept-encoding"] = "Accept-Encoding: gzip, br, zstd\0",
-  ["user-agent"] = "User-Agent: muster\0",
-}
+M.USUAL_HEADERS = {["user-agent"] = "User-Agent: muster\0"}
 
 --- The headers as a map, of the options of a client or a request on top of `base`.
 function M.headers(what, base, options)
