@@ -1,7 +1,10 @@
 -- TLS, HTTP/2, compression and ranges, against nginx. Without nginx or openssl these specs are pending.
 local async = require "muster"
 local http = require "muster.http"
+local muster_process = require "muster.process"
+local net = require "muster.net"
 local program = require "spec.support.program"
+local server = require "spec.support.http_server"
 local uv = require "luv"
 
 local function find(name)
@@ -69,6 +72,10 @@ http {
     listen 127.0.0.1:EXPIRED ssl; ssl_certificate DIR/expired.pem; ssl_certificate_key DIR/expired.key;
     location / { return 200 'x'; }
   }
+  server {
+    listen 127.0.0.1:OTHER ssl; ssl_certificate DIR/other.pem; ssl_certificate_key DIR/other.key;
+    location / { return 200 'x'; }
+  }
 }
 ]]
 
@@ -81,8 +88,9 @@ end
 
 local function start()
   dir = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/muster-spec-XXXXXX"))
-  ports = {PLAIN = free_port(), GOOD = free_port(), EXPIRED = free_port()}
+  ports = {PLAIN = free_port(), GOOD = free_port(), EXPIRED = free_port(), OTHER = free_port()}
   certificate(dir, "good", {"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"})
+  certificate(dir, "other", {"-addext", "subjectAltName=DNS:other.example"})
   expired(dir)
   write("nginx.conf", (CONFIGURATION:gsub("%u+", function(word) return word == "DIR" and dir or ports[word] end)))
   write("text", ("line of text\n"):rep(1000))
@@ -133,6 +141,56 @@ describe("http against nginx", function()
     assert.matches("expired", err.message)
   end)
 
+  it("takes no certificate of another host", function()
+    local res, err = http.get(tls "OTHER", {ca = dir .. "/other.pem"})
+    assert.is_nil(res)
+    assert.equal("tls", err.kind)
+    assert.matches("match", err.message)
+    assert.equal("x", http.get(tls "OTHER", {verify = false}):text())
+  end)
+
+  it("goes through a proxy by CONNECT, from the environment too, and tells it nothing", function()
+    local asked = {}
+    local proxy <close> = server.start(function(c)
+      local request = c:request()
+      asked[#asked + 1] = request.head
+      if request.path:find "^refused" then return c:respond("", nil, "403 Forbidden") end
+      c:write "HTTP/1.1 200 Connection established\r\n\r\n"
+      local upstream = assert(net.connect("127.0.0.1", tonumber(request.path:match ":(%d+)$")))
+      local back <close> = async.group() -- luacheck: ignore
+      back:spawn(function()
+        for chunk in function() return upstream:read() end do
+          if not c:write(chunk) then break end
+        end
+      end)
+      repeat
+        if c.buffer ~= "" then upstream:write(c:take(#c.buffer)) end
+      until not c:more()
+      upstream:close()
+    end)
+    local options = {ca = dir .. "/good.pem", proxy = proxy.url:gsub("//", "//user:secret@"),
+                     headers = {Authorization = "token", Cookie = "c"}}
+    assert.equal("2", assert(http.get(tls "GOOD", options)).http_version)
+    assert.matches("^CONNECT 127.0.0.1:" .. ports.GOOD, asked[1])
+    assert.matches("Proxy%-Authorization: Basic", asked[1])
+    assert.not_matches("token", asked[1])
+    assert.not_matches("Cookie", asked[1])
+    local res, err = http.get("https://refused.invalid/", options)
+    assert.is_nil(res)
+    assert.not_matches("secret", err.message)
+    local code = ([[
+      local http = require "muster.http"
+      print(http.get(%q, {verify = false}).status)
+    ]]):format(tls "GOOD")
+    for environment, count in pairs {https_proxy = 3, no_proxy = 3} do
+      local env = {https_proxy = environment == "https_proxy" and proxy.url or nil, http_proxy = "http://127.0.0.1:1"}
+      if environment == "no_proxy" then env.no_proxy, env.https_proxy = "127.0.0.1", "http://127.0.0.1:1" end
+      local child = assert(muster_process.run({program.path, "-e", code}, {env = env, timeout = 60}))
+      assert.equal("200\n", child.stdout, environment)
+      if environment == "https_proxy" then assert.equal(count, #asked) end
+    end
+  end)
+
   it("speaks HTTP/2 over TLS with a certificate that it is told to trust", function()
     local res = assert(http.get(tls "GOOD", {ca = dir .. "/good.pem"}))
     assert.equal("2", res.http_version)
@@ -145,12 +203,19 @@ describe("http against nginx", function()
 
   it("makes many requests on one connection of HTTP/2", function()
     local client <close> = http.client {ca = dir .. "/good.pem", base_url = tls "GOOD"}
+    local before = server.descriptors()
+    local tasks, most = {}, 0
+    for i = 1, 100 do
+      tasks[i] = function()
+        local number = client:get(""):json().connection
+        most = math.max(most, server.descriptors())
+        return number
+      end
+    end
     local connections = {}
-    local numbers = async.map({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, function()
-      return client:get(""):json().connection
-    end)
-    for _, number in ipairs(numbers) do connections[number] = true end
+    for _, number in ipairs(async.gather(tasks)) do connections[number] = true end
     assert.is_nil(next(connections, (next(connections))))
+    assert.is_true(most <= before + 4, "one socket, and what looks for it")
   end)
 
   it("cancels one stream, and goes on with the others", function()
