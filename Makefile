@@ -106,8 +106,9 @@ demo test:
 
 run-demo: all
 	$(BUILD)/muster scripts/pipelines/people.lua
+	$(BUILD)/muster scripts/pipelines/limits.lua
 	$(BUILD)/muster scripts/pipelines/copyrights.lua --out $(BUILD)/copyrights.jsonl
-	@echo "demo: people and copyrights ran; $$(wc -l < $(BUILD)/copyrights.jsonl) records" \
+	@echo "demo: people, limits and copyrights ran; $$(wc -l < $(BUILD)/copyrights.jsonl) records" \
 	  "are in $(BUILD)/copyrights.jsonl"
 
 # A host's program sees the public header only; the scheduler links with Lua and nothing else.

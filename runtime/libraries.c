@@ -296,17 +296,11 @@ static int modules(lua_State *L) {
 }
 
 int mu_open_host(lua_State *L) {
-  static const luaL_Reg functions[] = {{"virtual", set_virtual},
-                                       {"stats", stats},
-                                       {"report", report},
-                                       {"seed", set_seed},
-                                       {"say", say},
-                                       {"is_daemon", is_daemon},
-                                       {"source", source},
-                                       {"modules", modules},
-                                       {"keep_signal", mu_keep_signal},
-                                       {"seek", mu_seek},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"virtual", set_virtual}, {"stats", stats},     {"report", report},
+      {"seed", set_seed},       {"say", say},         {"is_daemon", is_daemon},
+      {"source", source},       {"modules", modules}, {"keep_signal", mu_keep_signal},
+      {"seek", mu_seek},        {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MUSTER_VERSION);
   lua_setfield(L, -2, "version");

@@ -99,6 +99,7 @@ describe("people.lua", function()
       ["--items"] = "%-%-items: expected a whole number from 1 to 48, got nothing",
       ["--latency 2-1"] = "%-%-latency: expected seconds, such as 0.1 or 0.4%-0.5, got '2%-1'",
       ["--base-url="] = "%-%-base%-url: expected a URL, got ''",
+      ["--provider nobody"] = "%-%-provider: expected openai, anthropic, ollama or llamacpp, got 'nobody'",
       ["--fast"] = "%-%-fast: unknown option",
       ["Ada"] = "Ada: expected no argument",
     } do
@@ -128,16 +129,31 @@ describe("people.lua with another service", function()
     assert.equal(26, s:stats().requests) -- the first sentence once more
     local body = s:requests()[1].body
     assert.equal("m1", body.model)
-    assert.is_true(body.response_format.json_schema.strict)
-    assert.same({ "name", "age", "job" }, body.response_format.json_schema.schema.required)
+    assert.equal("Person", body.tools[1]["function"].name)
+    assert.is_true(body.tools[1]["function"].strict)
+    assert.same({ "age", "job", "name" }, body.tools[1]["function"].parameters.required)
     assert.equal(5, s:stats().max_in_flight)
+  end)
+
+  it("speaks Anthropic's protocol, too, and Ollama's", function()
+    local s <close> = assert(service.start { log = true })
+    for _, provider in ipairs { "anthropic", "ollama" } do
+      local text, errors, status = run(("--items 2 --quiet --provider %s --base-url %s"):format(provider, s.root),
+        { ANTHROPIC_API_KEY = "sk-ant" })
+      assert.equal("", errors)
+      assert.equal(0, status)
+      assert.same({ 2, 2, 2, 2, 2 }, column(rows_of(text), "persons"))
+      assert.match("10 requests, %d+ tokens in and %d+ out", text)
+    end
+    assert.equal("/v1/messages", s:requests()[1].path)
+    assert.equal("/api/chat", s:requests()[20].path)
   end)
 
   it("says why it was refused, without the key", function()
     local s <close> = start()
     local _, errors, status = run("--base-url " .. s.url, { OPENAI_API_KEY = "sk-wrong" })
     assert.equal(1, status)
-    assert.match("^people.lua: 401: [^\n]+\n$", errors)
+    assert.match("^people.lua: [^\n]*Incorrect API key[^\n]+\n$", errors)
     assert.is_nil(errors:find("sk-wrong", 1, true))
   end)
 

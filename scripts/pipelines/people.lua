@@ -1,51 +1,30 @@
 --- Five ways to run one extractor over a data set, and what each of them costs.
 --
---   muster people.lua [--items N] [--limit N] [--latency SECONDS] [--base-url URL --model NAME]
+--   muster people.lua [--items N] [--limit N] [--latency SECONDS] [--base-url URL] [--model NAME] [--provider NAME]
 --
--- The extractor asks a chat-completions service over HTTP: one that this program
--- starts for itself, or any other.
+-- The extractor asks a language model over HTTP: a service that this program starts
+-- for itself, which answers by grammars, or any other.
 
 local here = arg[0]:match "^(.*)/" or "."
 package.path = ("%s/?.lua;%s/../?.lua;%s/../?/init.lua;%s"):format(here, here, here, package.path)
 
 local async = require "muster"
-local http = require "muster.http"
-local json = require "muster.json"
+local llm = require "muster.llm"
 local schema = require "muster.schema"
 local await, gather, as_completed = async.await, async.gather, async.as_completed
 
--- Who is it, how old, and what do they do? All null for a sentence about nobody.
-local Person = schema.object {
-  { "name", schema.nullable(schema.string()) },
-  { "age", schema.nullable(schema.integer { min = 0, max = 150 }) },
-  { "job", schema.nullable(schema.string()) },
-}
+-- Who is it, how old, and what do they do? Nothing of it, for a sentence about nobody.
+local Person = schema.object({
+  name = schema.optional(schema.string()),
+  age = schema.optional(schema.integer { min = 0, max = 150 }),
+  job = schema.optional(schema.string()),
+}):named "Person"
 
-local response_format = { type = "json_schema",
-  json_schema = { name = "person", strict = true, schema = Person:json_schema { strict = true } } }
-
--- What the service answered: a person, or an error.
-local function person_in(response)
-  local answer, problem = response:json()
-  if not answer then return nil, problem end
-  if not response.ok then
-    return nil, ("%d: %s"):format(response.status, answer.error and answer.error.message or "no reason given")
-  end
-  local content = answer.choices[1].message.content
-  return Person:validate(json.decode(content))
-end
-
--- The extractor: each call makes a task, which asks the service once.
-local function extractor(client, model)
+-- The extractor: each call of it makes a task, which asks the service.
+local function extractor(client)
   return async(function(sentence)
-    local messages = {
-      { role = "system", content = "Extract the person whom the text is about. Use null for what it does not say." },
-      { role = "user", content = sentence.text },
-    }
-    local response <close> = assert(client:post("chat/completions",
-      { json = { model = model, messages = messages, response_format = response_format } }))
-    local person, problem = person_in(response)
-    if not person then error(problem, 0) end
+    local person, err = client:extract(Person, sentence.text)
+    if not person then error(err, 0) end
     if not person.name then return nil end
     person.id = sentence.id
     return person
@@ -120,15 +99,16 @@ local help = [[
 usage: people.lua [OPTIONS]
 
 Extracts persons from made-up sentences in five ways, and compares their times.
-The extractor asks a chat-completions service: its own, which extracts by grammars
-on this machine, or any that speaks OpenAI's protocol, with the key that is in
-OPENAI_API_KEY.
+The extractor asks a service of its own, which answers by grammars on this machine;
+or, with --base-url or --provider, a real one, whose key is in OPENAI_API_KEY or
+ANTHROPIC_API_KEY.
 
   --items N           only the first N sentences (default 7)
   --limit N           calls at a time in the rate-limited ways (default 2)
   --latency SECONDS   of its own service (default 0.40-0.50)
-  --base-url URL      of another service, such as https://api.openai.com/v1
-  --model NAME        the model to ask for (default gpt-4o-mini)
+  --provider NAME     openai (the default), anthropic, ollama or llamacpp
+  --base-url URL      where the service is, if not where that provider is
+  --model NAME        the model to ask for (default: a small one of the provider)
   --quiet             only the table
   --help              this text
 ]]
@@ -155,13 +135,18 @@ local known = {
   ["--items"] = { key = "items", expects = "a whole number from 1 to " .. #sentences,
     read = up_to(#sentences) },
   ["--latency"] = { key = "latency", expects = "seconds, such as 0.1 or 0.4-0.5", read = range },
+  ["--provider"] = { key = "provider", expects = "openai, anthropic, ollama or llamacpp",
+    read = options.one_of("openai", "anthropic", "ollama", "llamacpp") },
   ["--base-url"] = { key = "base_url", expects = "a URL", read = text },
   ["--model"] = { key = "model", expects = "a name", read = text },
   ["--quiet"] = { key = "quiet" },
   ["--help"] = { key = "help" },
 }
 
-local defaults = { items = 7, limit = 2, latency = { min = 0.40, max = 0.50 }, model = "gpt-4o-mini" }
+local defaults = { items = 7, limit = 2, latency = { min = 0.40, max = 0.50 } }
+
+local models = { openai = "gpt-4o-mini", anthropic = "claude-3-5-haiku-latest", ollama = "llama3.2",
+  llamacpp = "any" }
 
 local function numbered(texts, count)
   local dataset = {}
@@ -235,22 +220,24 @@ local function agree(finished)
   return true
 end
 
--- A service of somebody else, or one of our own, which stops with its scope.
+-- A client of somebody else's service; or of one of our own, which stops with its scope.
 local function connect(settings)
-  if settings.base_url then
-    local key = os.getenv "OPENAI_API_KEY"
-    return http.client { base_url = settings.base_url, auth = key, timeout = 120 }, settings.base_url
+  local own
+  if not (settings.base_url or settings.provider) then
+    own = assert(service.start { latency = settings.latency })
   end
-  local own = assert(service.start { latency = settings.latency })
-  return http.client { base_url = own.url }, own.url, own
+  local client = llm.client { provider = settings.provider, base_url = own and own.url or settings.base_url,
+    model = settings.model or models[settings.provider or "openai"], api_key = own and "none",
+    concurrency = own and #sentences }
+  return client, own
 end
 
 local function main(settings)
-  local client <close>, url, own = connect(settings)
+  local client <close>, own = connect(settings)
   local _ <close> = own
-  local extract = extractor(client, settings.model)
+  local extract = extractor(client)
   local dataset, finished = numbered(sentences, settings.items), {}
-  if not settings.quiet then print_intro(dataset, await(extract(dataset[1])), url) end
+  if not settings.quiet then print_intro(dataset, await(extract(dataset[1])), client.base_url) end
   io.write(heading)
   for i, way in ipairs(ways(extract, settings.limit)) do
     finished[i] = run(way, dataset)
@@ -267,6 +254,10 @@ local function main(settings)
     os.exit(1)
   else
     io.write "\nThe five did not find the same: the model answers differently each time.\n"
+  end
+  if not own then
+    local usage = client:usage()
+    io.write(("%d requests, %d tokens in and %d out.\n"):format(usage.requests, usage.input, usage.output))
   end
 end
 
