@@ -17,8 +17,8 @@ local json = {}
 ---@field max_depth integer? of lists and objects, 1000 if absent, 100,000 at most
 ---@field null any what null becomes instead of json.null
 
----The value of a text. An integer without fraction and exponent that fits 64 bits is an integer (-0 is 0), other numbers
----are floats; one that is larger than a float can be is an error. Of equal keys the last wins. Half of a surrogate pair
+---The value of a text. A number without fraction and exponent that fits 64 bits is an integer (-0 is 0), others are
+---floats; one that is larger than a float can be is an error. Of equal keys the last wins. Half of a surrogate pair
 ---becomes U+FFFD. A byte order mark in front is skipped. Lists are marked, as by json.array.
 ---@param text string
 ---@param options json.decode.options?
