@@ -191,12 +191,6 @@ local known = {
 local size = {is_size, "an integer of at least 1"}
 local known_concurrency = {min = size, max = size, start = size}
 
-local function check_concurrency(opts)
-  if type(opts) ~= "table" then return end
-  options.check("limiter: concurrency", opts, known_concurrency)
-  if (opts.min or 1) > (opts.max or huge) then error("limiter: concurrency: min is greater than max", 3) end
-end
-
 local function make(opts)
   return setmetatable({
     name = opts.name, burst = opts.burst, learns = opts.learn ~= false,
@@ -220,7 +214,9 @@ end
 ---@return muster.limiter
 function M.limiter(opts)
   opts = options.check("limiter", opts, known)
-  check_concurrency(opts.concurrency)
+  local places = type(opts.concurrency) == "table" and opts.concurrency or {}
+  options.check("limiter: concurrency", places, known_concurrency)
+  if (places.min or 1) > (places.max or huge) then error("limiter: concurrency: min is greater than max", 2) end
   local self = make(opts)
   gate.set_rate(self)
   return self

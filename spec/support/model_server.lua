@@ -20,7 +20,8 @@ end
 -- limits, nil, "true", or a function of the server; after: a function that gives Retry-After, in seconds.
 function M.new(opts)
   local self = setmetatable({
-    rpm = opts.rpm or math.huge, window = opts.window or "bucket", capacity = opts.capacity or (opts.rpm or math.huge) / 60,
+    rpm = opts.rpm or math.huge, window = opts.window or "bucket",
+    capacity = opts.capacity or (opts.rpm or math.huge) / 60,
     latency = opts.latency or 0.05, places = opts.places or math.huge, headers = opts.headers, after = opts.after,
     random = M.random(opts.seed or 1), at = async.now(), start = async.now(), slots = opts.slots,
     busy = 0, most = 0, answered = 0, refused = 0, requests = 0,

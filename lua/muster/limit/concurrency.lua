@@ -1,9 +1,10 @@
 --- How many at once? Begins with `start`, doubles from clean window to clean window until the first trouble, then grows
 -- by 5 % a clean window, and shrinks to 0.8 at each episode of refusals.
 --
--- A window is as many ends as are allowed at once, and at least a second once it has stopped doubling. It is clean if nothing was refused and nothing failed in it, and it
--- teaches only if the limit was reached in it. It does not count as clean either if what ended took more than twice
--- the time it took at best: then the other side only lets them queue, and more at once would not be faster.
+-- A window is as many ends as are allowed at once, and at least a second once it has stopped doubling. It is clean if
+-- nothing was refused and nothing failed in it, and it teaches only if the limit was reached in it. It does not count
+-- as clean either if what ended took more than twice the time it took at best: then the other side only lets them
+-- queue, and more at once would not be faster.
 ---@class muster.limit.concurrency
 ---@field allowed integer
 ---@field fixed boolean
@@ -55,7 +56,9 @@ local function end_window(self, now)
     slow = is_slow(self, self.mean)
   end
   if slow then self.doubling = false end
-  if self.clean and self.full and not slow and not self.fixed then resize(self, self.size * (self.doubling and 2 or GROW)) end
+  if self.clean and self.full and not slow and not self.fixed then
+    resize(self, self.size * (self.doubling and 2 or GROW))
+  end
   begin_window(self, now)
 end
 

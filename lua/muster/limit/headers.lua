@@ -25,16 +25,14 @@ function M.duration(text)
   return total
 end
 
---- The value of a header, of http.headers or of a plain table in any case.
----@param headers table
----@param name string lower case
----@return any
-function M.get(headers, name)
-  local value = headers[name]
-  if value ~= nil or getmetatable(headers) then return value end
-  for key, v in pairs(headers) do
-    if type(key) == "string" and key:lower() == name then return v end
+--- Headers by their names in lower case. Those of http.headers are found in any case.
+local function by_name(headers)
+  if getmetatable(headers) then return headers end
+  local found = {}
+  for name, value in pairs(headers) do
+    if type(name) == "string" then found[name:lower()] = value end
   end
+  return found
 end
 
 local function count(value)
@@ -45,7 +43,7 @@ end
 --- The first of the names that is there, as `read` reads it.
 local function first(headers, names, read)
   for i = 1, #names do
-    local value = M.get(headers, names[i])
+    local value = headers[names[i]]
     if value ~= nil then
       value = read(value)
       if value then return value end
@@ -68,16 +66,13 @@ local function reset_reader(time)
     local seconds = M.duration(value)
     if seconds then return seconds end
     local at = date.rfc3339(value)
-    return at and math.max(0, at - time)
+    return at and math.max(0, at - (time or os.time()))
   end
 end
 
 local function read(headers, names, read_reset)
-  local found = {
-    limit = first(headers, names.limit, count),
-    remaining = first(headers, names.remaining, count),
-    reset = first(headers, names.reset, read_reset),
-  }
+  local limit, remaining = first(headers, names.limit, count), first(headers, names.remaining, count)
+  local found = {limit = limit, remaining = remaining, reset = first(headers, names.reset, read_reset)}
   if found.limit == 0 then found.limit = nil end
   return next(found) and found
 end
@@ -95,7 +90,8 @@ end
 ---@param time number? seconds since 1970, of which times of reset are counted
 ---@return {requests: table?, tokens: table?}
 function M.parse(headers, time)
-  local read_reset = reset_reader(time or os.time())
+  headers = by_name(headers)
+  local read_reset = reset_reader(time)
   local tokens = read(headers, known.tokens, read_reset)
   if not tokens then
     tokens = scarcest(read(headers, known["input-tokens"], read_reset),
