@@ -48,6 +48,16 @@ describe("rate limit headers", function()
     assert.same({limit = 100}, said.tokens)
   end)
 
+  it("are four numbers, too, quickly where all are there", function()
+    local list = {"X-RateLimit-Limit-Requests", "60", "x-ratelimit-remaining-requests", "59",
+                  "x-ratelimit-limit-tokens", "600", "x-ratelimit-remaining-tokens", "-1"}
+    assert.same({n = 4, 60, 59, 600, nil}, table.pack(headers.numbers(http_headers.of(list))))
+    list[6], list[2] = "0", "many"
+    assert.same({n = 4, nil, 59, nil, nil}, table.pack(headers.numbers(http_headers.of(list))))
+    assert.same({n = 4, nil, nil, nil, 7}, table.pack(headers.numbers {["x-ratelimit-remaining-tokens"] = "7"}))
+    assert.same({n = 4}, table.pack(headers.numbers(http_headers.of {})))
+  end)
+
   it("count a reset in the past as now", function()
     assert.same({reset = 0}, headers.parse({["anthropic-ratelimit-requests-reset"] = "1999-01-01T00:00:00Z"}).requests)
   end)

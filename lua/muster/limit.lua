@@ -9,7 +9,7 @@ local Permit = require "muster.limit.permit"
 local Rate = require "muster.limit.rate"
 local core = require "muster.core"
 local gate = require "muster.limit.gate"
-local headers_of = require "muster.limit.headers"
+local numbers_of = require "muster.limit.headers".numbers
 local options = require "muster.options"
 
 local M = {}
@@ -113,23 +113,25 @@ function Limiter:resume()
   gate.pump(self, now_of())
 end
 
-local function learn_requests(self, now, told)
-  if told.limit and self.rate:tell(now, told.limit) then gate.set_rate(self) end
-  if told.remaining and self.gcra then self.gcra:at_most(now, told.remaining) end
+local function learn_requests(self, now, per_minute, remaining)
+  if per_minute and self.rate:tell(now, per_minute) then gate.set_rate(self) end
+  if remaining and self.gcra then self.gcra:at_most(now, remaining) end
 end
 
 --- A limit that only the other side knows of makes no debts of more than a minute.
-local function learn_tokens(self, now, told)
-  if told.limit and self.token_rate:tell(now, told.limit) then
-    local limit = self.token_rate.effective
-    if not limit then
-      self.bucket = nil
-      return
-    end
-    if self.bucket then self.bucket:set(limit, now) else self.bucket = Bucket.new(limit, now) end
-    self.bucket.debt = limit ~= self.token_rate.given and limit or huge
+local function set_tokens(self, now)
+  local limit = self.token_rate.effective
+  if not limit then
+    self.bucket = nil
+    return
   end
-  if told.remaining and self.bucket then self.bucket:at_most(now, told.remaining) end
+  if self.bucket then self.bucket:set(limit, now) else self.bucket = Bucket.new(limit, now) end
+  self.bucket.debt = limit ~= self.token_rate.given and limit or huge
+end
+
+local function learn_tokens(self, now, per_minute, remaining)
+  if per_minute and self.token_rate:tell(now, per_minute) then set_tokens(self, now) end
+  if remaining and self.bucket then self.bucket:at_most(now, remaining) end
 end
 
 --- Learns from the headers of a response. What they say can slow down, but never stop.
@@ -140,9 +142,10 @@ function Limiter:learn(headers)
     error(("limiter:learn: expected headers, got %s"):format(type(headers)), 2)
   end
   if not self.learns then return end
-  local told, now = headers_of.parse(headers), now_of()
-  if told.requests then learn_requests(self, now, told.requests) end
-  if told.tokens then learn_tokens(self, now, told.tokens) end
+  local limit, remaining, token_limit, tokens_left = numbers_of(headers)
+  local now = now_of()
+  if limit or remaining then learn_requests(self, now, limit, remaining) end
+  if token_limit or tokens_left then learn_tokens(self, now, token_limit, tokens_left) end
   gate.pump(self, now)
 end
 

@@ -100,4 +100,27 @@ function M.parse(headers, time)
   return {requests = read(headers, known.requests, read_reset) or nil, tokens = tokens or nil}
 end
 
+local X_LIMIT_REQUESTS, X_REMAINING_REQUESTS = "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"
+local X_LIMIT_TOKENS, X_REMAINING_TOKENS = "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"
+
+--- The same as four numbers, without the resets, which tell a limiter nothing that it may rely on.
+---@param headers table
+---@return number? limit of requests
+---@return number? remaining
+---@return number? limit of tokens
+---@return number? remaining
+function M.numbers(headers)
+  if getmetatable(headers) then -- the usual case, quickly
+    local limit, tokens = headers[X_LIMIT_REQUESTS], headers[X_LIMIT_TOKENS]
+    if limit and tokens then
+      limit, tokens = count(limit), count(tokens)
+      return limit ~= 0 and limit or nil, count(headers[X_REMAINING_REQUESTS]),
+             tokens ~= 0 and tokens or nil, count(headers[X_REMAINING_TOKENS])
+    end
+  end
+  local said = M.parse(headers)
+  local requests, tokens = said.requests or {}, said.tokens or {}
+  return requests.limit, requests.remaining, tokens.limit, tokens.remaining
+end
+
 return M
