@@ -10,13 +10,14 @@ local retry = {}
 ---@field deadline number? seconds in all, 600; it bounds an attempt, too
 ---@field backoff {first?: number, max?: number, factor?: number}? 0.5 s, 60 s, 2
 ---@field jitter "full"|"none"|fun(seconds: number, n: integer): number|nil
----@field on nil|fun(err: any, attempt: integer): boolean|number|nil try again? or after so many seconds; nil: the usual
+---@field on nil|fun(err: any, attempt: integer): boolean|number|nil again? or after so many seconds; nil: the usual
 ---@field before_sleep nil|fun(err: any, attempt: integer, seconds: number)
 ---@field budget muster.retry.budget?
 ---@field random nil|fun(): number from 0 to 1
 
----Calls fn(attempt) until it returns something else than `nil, err`. Tried again is what `on` says, or an error, returned
----or raised, that is a table with `retryable` set to true; after err.retry_after seconds, if there is such a field.
+---Calls fn(attempt) until it returns something else than `nil, err`. Tried again is what `on` says, or an error,
+---returned or raised, that is a table with `retryable` set to true; after err.retry_after seconds, if there is such a
+---field.
 ---
 ---In the end it returns nil and the last error, or raises it if it was raised; a table then has `attempts`, `history`
 ---and maybe `parked` (a wait of more than two minutes was asked for), `deadline_exceeded`, `budget_exhausted`.

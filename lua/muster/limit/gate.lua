@@ -152,16 +152,21 @@ M.hold = hold
 --- A cool-down that the other side asks for.
 function M.cool_down(self, now, seconds) hold(self, now + math.min(seconds, TRUST)) end
 
+--- A refusal teaches nothing while only one at a time goes through, to find out whether the other side is back.
+local function learn_from_refusal(self, now)
+  self.concurrency:shrink(now)
+  if not self.learns then return end
+  self.burst_share = math.max(BURST_LEAST, self.burst_share / 2)
+  self.rate:fall(now, now - self.paced_at < PACED)
+  set_rate(self)
+end
+
 --- The first refusal of a burst: fewer at once, fewer a minute, evenly, and not at once.
 function M.begin_episode(self, now, seconds)
+  local is_probe = self.fruitless > 1
   self.episode, self.fruitless = self.episode + 1, self.fruitless + 1
-  self.concurrency:shrink(now)
   M.cool_down(self, now, seconds or math.min(WAIT_MOST, WAIT_FIRST * 2.0 ^ (self.fruitless - 1)))
-  if self.learns then
-    self.burst_share = math.max(BURST_LEAST, self.burst_share / 2)
-    self.rate:fall(now, now - self.paced_at < PACED)
-    set_rate(self)
-  end
+  if not is_probe then learn_from_refusal(self, now) end
   if self.gcra and self.hold_until < huge then self.gcra:flatten(self.hold_until) end
 end
 

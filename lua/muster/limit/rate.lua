@@ -20,6 +20,7 @@ local M = {}
 
 local SPAN, ENOUGH_SECONDS, ENOUGH = 120, 1, 10
 local FALL, FALL_MOST, RECENT = 0.97, 0.5, 90
+local LEAST = 1 -- a minute: refusals alone never bring it to a stop
 local HOLD, STEP, RISE, RISE_MOST = 75, 10, 0.01, 1
 
 ---@param per_minute number?
@@ -80,7 +81,7 @@ local function lower(self, now, is_paced)
   if not before then return observed end
   if now - self.refused >= RECENT then return is_paced and before * FALL or self.learned end
   if not observed then return is_paced and before * FALL or self.learned end
-  return math.max(before * FALL_MOST, math.min(before * FALL, observed))
+  return math.max(LEAST, before * FALL_MOST, math.min(before * FALL, observed))
 end
 
 --- An episode of refusals has begun.
