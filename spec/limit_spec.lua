@@ -54,6 +54,8 @@ describe("limiter", function()
       raises("^.*limiter:with: .*cost", lim.with, lim, cost, print)
     end
     raises("limiter:with: expected a function, got nil", lim.with, lim, 5)
+    raises("limit_spec.lua:%d+: limiter:acquire: ", function() lim:acquire(-1):release() end)
+    raises("limit_spec.lua:%d+: limiter:acquire: ", function() lim:acquire({token = 1}):release() end)
     raises("call it with a colon", lim.acquire)
     raises("limiter:pause", lim.pause, lim, -1)
     raises("limiter:learn", lim.learn, lim, "x")

@@ -47,7 +47,7 @@ end
 
 local function check_tokens(what, n)
   if type(n) == "number" and n >= 0 and n < huge then return n end
-  error(("%s: expected a cost of nil, a number of tokens, or {tokens=number}, got %s"):format(what, tostring(n)), 5)
+  error(("%s: expected a cost of nil, a number of tokens, or {tokens=number}, got %s"):format(what, tostring(n)), 4)
 end
 
 --- The number of tokens of a cost, as the caller estimates it.
