@@ -1,5 +1,6 @@
 -- lua/muster/signal.lua and runtime/signals.c: with signals to this process, and to others.
 local async = require "muster"
+local host = require "muster.host"
 local program = require "spec.support.program"
 local signal = require "muster.signal"
 local spec = require "spec.support.io"
@@ -36,7 +37,6 @@ describe("signal", function()
     raises("on: expected a function", signal.on, "SIGUSR2")
     raises("send: expected a signal", signal.send, 1, "x")
     raises("send: expected the number", signal.send, "1", "TERM")
-    local host = require "muster.host"
     raises("no such signal", host.keep_signal, 0)
     raises("no such signal", host.keep_signal, 1 << 40)
     raises("no such signal", host.keep_signal, -1)
@@ -89,18 +89,17 @@ describe("signal", function()
   end))
 
   it("iterate: leaving the loop ends it", checked(function()
+    local seen = 0
     local task = start(function()
-      local n = 0
       for name in signal.iterate "USR2" do
         assert(name == "SIGUSR2")
-        n = n + 1
-        if n == 3 then return n end
+        seen = seen + 1
+        if seen == 3 then return seen end
       end
     end)
-    for _ = 1, 1000 do
-      if task:status() == "done" then break end
+    for i = 1, 3 do
       send "USR2"
-      async.sleep(0.001)
+      repeat turns() until seen == i
     end
     assert.equal(3, task:await())
   end))
@@ -161,7 +160,7 @@ describe("signal", function()
       async.spawn(function() send "TERM" end)
       assert(signal.wait "TERM" == "SIGTERM")
       send "TERM"
-      async.sleep(10)]]} .. "; test $? = 143")
+      async.event():wait()]]} .. "; test $? = 143")
     assert.equal(0, code)
   end)
 

@@ -6,23 +6,7 @@ local spec = require "spec.support.io"
 
 local checked, start, raises, failed, cancel, turns = spec.checked, spec.start, spec.raises, spec.failed, spec.cancel,
   spec.turns
-
---- Two streams that are connected, to close.
-local function pair()
-  local listener <close> = assert(net.listen("127.0.0.1", 0))
-  local client = assert(net.connect("127.0.0.1", listener.port))
-  return client, assert(listener:accept())
-end
-
---- Runs fn with a pair, and closes it.
-local function with_pair(fn)
-  return checked(function()
-    local a, b = pair()
-    local _ <close> = a
-    local _ <close> = b
-    fn(a, b)
-  end)
-end
+local pair, with_pair = spec.pair, spec.with_pair
 
 local MEGABYTE = ("0123456789abcdef"):rep(65536)
 

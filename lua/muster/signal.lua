@@ -128,7 +128,8 @@ function Receiver:__gc()
   if not self.closed then pcall(Receiver.close, self) end
 end
 
---- Waits for the first of these signals: "SIGTERM", "term", 15.
+--- Waits for the first of these signals: "SIGTERM", "term", 15. Before the next call, one that comes does what it
+--- did before, such as to end the program: to lose none, use `iterate`.
 ---@async
 ---@param ... string|integer
 ---@return string name such as "SIGTERM"

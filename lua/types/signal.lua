@@ -15,7 +15,8 @@ function receiver:next() end
 ---Lets the signals do again what they did. Closing again is fine.
 function receiver:close() end
 
----Waits for the first of these signals: "SIGTERM", "term", 15.
+---Waits for the first of these signals: "SIGTERM", "term", 15. Before the next call, one that comes does what it
+---did before, such as to end the program: to lose none, use `iterate`.
 ---@async
 ---@param ... string|integer
 ---@return string name such as "SIGTERM"

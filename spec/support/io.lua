@@ -72,6 +72,27 @@ function M.failed(kind, code, result, err)
   return err
 end
 
+--- Two streams that are connected, to close.
+---@return muster.stream, muster.stream
+function M.pair()
+  local net = require "muster.net"
+  local listener <close> = assert(net.listen("127.0.0.1", 0))
+  local client = assert(net.connect("127.0.0.1", listener.port))
+  return client, assert(listener:accept())
+end
+
+--- Makes the body of a spec, as `checked`, that is given such a pair.
+---@param fn fun(a: muster.stream, b: muster.stream)
+---@return function
+function M.with_pair(fn)
+  return M.checked(function()
+    local a, b = M.pair()
+    local _ <close> = a
+    local _ <close> = b
+    fn(a, b)
+  end)
+end
+
 --- Cancels a task that waits, and fails unless it ends by that.
 function M.cancel(task)
   assert(task:status() == "waiting", "it does not wait, but is " .. task:status())
