@@ -1,38 +1,13 @@
 -- Coroutines that are closed, or whose task is cancelled, while they await: what they waited for is undone, and who
 -- resumed them is told.
 local async = require "muster"
+local coroutines = require "spec.support.coroutines"
 local host = require "muster.host"
 local virtual = require("muster.test").virtual
 
+local closing, turns, start, awaiting, raises = coroutines.closing, coroutines.turns, coroutines.start,
+  coroutines.awaiting, coroutines.raises
 local create, resume, status, wrap = coroutine.create, coroutine.resume, coroutine.status, coroutine.wrap
-
-local function closing(fn) return setmetatable({}, {__close = fn}) end
-
-local function turns(n)
-  for _ = 1, n do async.yield() end
-end
-
---- Starts fn, and lets it and what it starts run until they wait.
-local function start(fn, ...)
-  local task = async.spawn(fn, ...)
-  turns(2)
-  return task
-end
-
---- A coroutine in the middle of fn, which a task has resumed and waits for; `got` is what the task saw.
-local function awaiting(fn)
-  local self = {co = create(fn)}
-  self.task = start(function() self.got = table.pack(resume(self.co)) end)
-  assert.is_nil(self.got, "it waits")
-  return self
-end
-
-local function raises(pattern, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "no error, but expected: " .. pattern)
-  assert.matches(pattern, tostring(err))
-  return err
-end
 
 local DEAD = {false, "cannot resume dead coroutine", n = 2}
 -- What a coroutine can wait for, and what shows that the wait is over for good when it was closed. Each returns the

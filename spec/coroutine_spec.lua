@@ -1,40 +1,15 @@
 -- The script's own coroutines inside tasks: one that awaits suspends its task, and to all others it has not yielded.
 -- What generators do with their values is in generator_spec.lua.
 local async = require "muster"
+local coroutines = require "spec.support.coroutines"
 local host = require "muster.host"
 local program = require "spec.support.program"
 local virtual = require("muster.test").virtual
 
+local closing, turns, start, awaiting, raises = coroutines.closing, coroutines.turns, coroutines.start,
+  coroutines.awaiting, coroutines.raises
 local create, resume, status, wrap, yield = coroutine.create, coroutine.resume, coroutine.status, coroutine.wrap,
   coroutine.yield
-
-local function closing(fn) return setmetatable({}, {__close = fn}) end
-
-local function turns(n)
-  for _ = 1, n do async.yield() end
-end
-
---- Starts fn, and lets it and what it starts run until they wait.
-local function start(fn, ...)
-  local task = async.spawn(fn, ...)
-  turns(2)
-  return task
-end
-
---- A coroutine in the middle of fn, which a task has resumed and waits for; `got` is what the task saw.
-local function awaiting(fn)
-  local self = {co = create(fn)}
-  self.task = start(function() self.got = table.pack(resume(self.co)) end)
-  assert.is_nil(self.got, "it waits")
-  return self
-end
-
-local function raises(pattern, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "no error, but expected: " .. pattern)
-  assert.matches(pattern, tostring(err))
-  return err
-end
 
 local DEAD = {false, "cannot resume dead coroutine", n = 2}
 local AWAITS = {false, "cannot resume a coroutine that awaits", n = 2}

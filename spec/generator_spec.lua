@@ -1,28 +1,12 @@
 -- Generators that await between their yields: the consumer sees the yields only, all of them, in order.
 local async = require "muster"
+local coroutines = require "spec.support.coroutines"
 local host = require "muster.host"
 local program = require "spec.support.program"
 local virtual = require("muster.test").virtual
 
+local closing, start, raises = coroutines.closing, coroutines.start, coroutines.raises
 local wrap, yield = coroutine.wrap, coroutine.yield
-
-local function closing(fn) return setmetatable({}, {__close = fn}) end
-
-local function turns(n)
-  for _ = 1, n do async.yield() end
-end
-
-local function start(fn, ...)
-  local task = async.spawn(fn, ...)
-  turns(2)
-  return task
-end
-
-local function raises(pattern, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok, "no error, but expected: " .. pattern)
-  assert.matches(pattern, tostring(err))
-end
 
 local function collect(iterator)
   local all = {}
