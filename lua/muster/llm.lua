@@ -110,8 +110,9 @@ local function make(opts)
     adapter = adapter, base_url = providers.public(base), path = adapter.path, url = url, model = opts.model,
     headers = headers, redact = redact, endpoint = function(_, model) return find(model) end,
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget(),
-    cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices, budget = opts.budget and Budget.new(opts.budget),
-    timeout = opts.timeout or TIMEOUT, transport = opts.transport or own_transport(), owns = not opts.transport,
+    cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
+    budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
+    transport = opts.transport or own_transport(), owns = not opts.transport,
     extra = opts.extra, max_tokens = opts.max_tokens, temperature = opts.temperature,
     estimator = estimate.new(), totals = new_totals(),
   }, Client)
@@ -120,20 +121,17 @@ end
 --- A client of a service.
 --
 -- provider: "openai" (and what speaks like it), "anthropic", "ollama", "llamacpp", or an adapter of your own. base_url,
--- api_key (a string, or a function that gives one): as the provider's environment variables say, unless told. limiter: a
--- limiter, or options for one; one for each service, key and model unless told. retry: options of muster.retry; deadline
--- (600 s) is for the whole of a call, without the time in a queue that moves. budget: {tokens=, money=, seconds=} that
--- are never crossed; money needs prices. prices: {model = {input=, output=, cached=}} a million tokens.
+-- api_key (a string, or a function that gives one): as the provider's environment variables say, unless told.
+-- limiter: a limiter, or options for one; one for each service, key and model unless told. retry: options of
+-- muster.retry; deadline (600 s) is for the whole of a call, without the time in a queue that moves. budget: {tokens=,
+-- money=, seconds=} that are never crossed; money needs prices. prices: {model = {input=, output=, cached=}} for a
+-- million tokens.
 ---@param opts muster.llm.client.options
 ---@return muster.llm.client
 function M.client(opts)
-  opts = options.of_client(opts)
-  if opts.budget and opts.budget.money and not opts.prices then
-    error("llm.client: a budget of money needs prices", 2)
-  end
-  local ok, client = pcall(make, opts)
-  if ok then return client end
-  error(client, type(client) == "string" and 2 or 0)
+  options.checked(options.of_client, opts)
+  local client = options.checked(make, opts)
+  return client
 end
 
 -- ---- asking ----
@@ -143,17 +141,24 @@ end
 ---@param opts string|table a text, a list of messages, or options: messages, system, max_tokens, temperature, tools…
 ---@return muster.llm.result?
 ---@return muster.llm.meta|muster.llm.error
-function Client:chat(opts) return chat.chat(self, opts) end
+function Client:chat(opts)
+  opts = options.checked(options.chat, "chat", self, opts)
+  return chat.chat(self, opts)
+end
 
 --- The same as an iterator over deltas: `for delta in client:stream "…" do io.write(delta.content or "") end`.
 ---@async
 ---@return muster.llm.stream
-function Client:stream(opts) return chat.stream(self, opts) end
+function Client:stream(opts)
+  opts = options.checked(options.chat, "stream", self, opts)
+  return chat.stream(self, opts)
+end
 
 --- A record of a schema, out of a text or messages.
 --
 -- opts: mode ("tools", "json_schema", "json"; the first that works unless told), instructions, reasks (2), grounding
--- (true, or a list of fields that have to be quotes of the text), source, coerce, max_tokens, temperature, model, extra.
+-- (true, or a list of fields that have to be quotes of the text), source, coerce, max_tokens, temperature, model,
+-- extra.
 ---@async
 ---@param node muster.schema.node
 ---@param input string|table[]
@@ -161,19 +166,28 @@ function Client:stream(opts) return chat.stream(self, opts) end
 ---@return any record nil if there is none
 ---@return muster.llm.meta|muster.llm.error error kinds: "invalid" (with value, errors, raw), "truncated", "refusal",
 --- "content_filter", "budget", "api", and those of HTTP; each has `meta`
-function Client:extract(node, input, opts) return extract.extract(self, node, input, opts) end
+function Client:extract(node, input, opts)
+  local complete, messages = options.checked(options.extract, "extract", self, node, input, opts)
+  return extract.extract(self, node, messages, complete)
+end
 
 --- An iterator over the records of a list, each as its item of the answer closes: `record, index`. What does not fit is
 --- left out, and is in `rejects` of `meta`, which the iterator has at its end; with `settle` it comes as
 --- `false, index, err`.
 ---@async
 ---@return muster.llm.many
-function Client:extract_many(node, input, opts) return many.extract_many(self, node, input, opts) end
+function Client:extract_many(node, input, opts)
+  local complete, messages = options.checked(options.extract, "extract_many", self, node, input, opts)
+  return many.extract_many(self, node, messages, complete)
+end
 
 --- An iterator over what there is of a record while it streams; the last one is checked.
 ---@async
 ---@return muster.llm.partial
-function Client:partial(node, input, opts) return many.partial(self, node, input, opts) end
+function Client:partial(node, input, opts)
+  local complete, messages = options.checked(options.extract, "partial", self, node, input, opts)
+  return many.partial(self, node, messages, complete)
+end
 
 -- ---- accounts ----
 
@@ -182,9 +196,13 @@ function Client:partial(node, input, opts) return many.partial(self, node, input
 ---@param texts string|string[]|fun(): string?
 ---@param opts table? of extract, and output_tokens (of an answer), latency (seconds of a request)
 ---@return muster.llm.forecast
-function Client:estimate(node, texts, opts) return dry.estimate(self, node, texts, opts) end
+function Client:estimate(node, texts, opts)
+  opts = options.checked(options.estimate, "estimate", self, node, texts, opts)
+  return dry.estimate(self, node, texts, opts)
+end
 
---- What all calls so far have used: requests, answers, seconds (of requests, one after the other), items, failed, retries, reasks, input, output, total, cached, cost.
+--- What all calls so far have used: requests, answers, seconds (of requests, one after the other), items, failed,
+--- retries, reasks, input, output, total, cached, cost.
 ---@return table
 function Client:usage()
   local copy = {}

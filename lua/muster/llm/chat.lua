@@ -1,7 +1,6 @@
 --- chat and stream: messages in, an answer out.
 local engine = require "muster.llm.engine"
 local job = require "muster.llm.job"
-local options = require "muster.llm.options"
 
 local M = {}
 
@@ -15,10 +14,10 @@ end
 
 --- Asks, and returns the answer as it is: a refusal and a cut one too.
 ---@async
+---@param opts table complete
 ---@return muster.llm.result?
 ---@return muster.llm.meta|muster.llm.error
 function M.chat(client, opts)
-  opts = options.chat("chat", client, opts)
   local work = job.new(client, opts.model)
   local result, err = engine.send(work, call_of(opts))
   if not result then return work:fail(err) end
@@ -75,7 +74,6 @@ Stream.__close = Stream.close
 --- An iterator over what is added to the answer. It asks when it is called first.
 ---@return muster.llm.stream
 function M.stream(client, opts)
-  opts = options.chat("stream", client, opts)
   local self = setmetatable({job = job.new(client, opts.model), call = call_of(opts)}, Stream)
   return self, nil, nil, self
 end

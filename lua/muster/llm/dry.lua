@@ -1,6 +1,5 @@
 --- A dry run: what a job will take, before anything is sent.
 local cost = require "muster.llm.cost"
-local options = require "muster.llm.options"
 local plans = require "muster.llm.plan"
 local wire = require "muster.llm.wire"
 
@@ -60,33 +59,23 @@ local function each(texts)
 end
 
 --- What it will take to extract a schema from texts: nothing is sent.
+---@param opts table complete
 ---@return muster.llm.forecast
 function M.estimate(client, node, texts, opts)
-  local kind = type(texts)
-  if kind ~= "string" and kind ~= "table" and kind ~= "function" then
-    error("estimate: expected texts: a list, an iterator or one, got " .. kind, 3)
-  end
-  local more = {output_tokens = 1, latency = 1}
-  local known, own = {}, {}
-  for name, value in pairs(opts or {}) do
-    if more[name] then own[name] = value else known[name] = value end
-  end
-  local full = options.extract("estimate", client, node, "", known)
-  local fixed = overhead(client, plans.of(node), full, full.model)
+  local fixed = overhead(client, plans.of(node), opts, opts.model)
   local requests, input = 0, 0
   for text in each(texts) do requests, input = requests + 1, input + client.estimator:input(fixed + #text) end
-  local output = requests * (own.output_tokens or math.min(client.estimator:output(), full.max_tokens or math.huge))
-  output = math.ceil(output)
-  local totals = client.totals
-  local latency = own.latency or totals.answers > 0 and totals.seconds / totals.answers or nil
+  local each_output = opts.output_tokens or math.min(client.estimator:output(), opts.max_tokens or math.huge)
+  local output, totals = math.ceil(requests * each_output), client.totals
+  local latency = opts.latency or totals.answers > 0 and totals.seconds / totals.answers or nil
   local seconds, bound
   if requests > 0 then
-    local stats = client:endpoint(full.model).limiter:stats()
+    local stats = client:endpoint(opts.model).limiter:stats()
     seconds, bound = time_of(stats, requests, input + output, latency)
   end
   return setmetatable({
     requests = requests, input = input, output = output, tokens = input + output, seconds = seconds, bound = bound,
-    cost = cost.of(cost.price(client.prices, full.model), {input = input, output = output}),
+    cost = cost.of(cost.price(client.prices, opts.model), {input = input, output = output}),
   }, Forecast)
 end
 

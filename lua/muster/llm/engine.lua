@@ -167,6 +167,7 @@ end
 local function enter(ex)
   local job, limiter = ex.job, ex.job.endpoint.limiter
   local from, cooling = core.now(), job.attempts > 0 and limiter:stats().cooldown or 0
+  if cooling > job:time_left() then return nil, late(ex) end
   local permit = limiter:acquire(math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256))
   job.free = job.free + math.max(0, core.now() - from - cooling)
   return permit
@@ -184,14 +185,15 @@ end
 local function attempt(ex, once)
   local client, job = ex.client, ex.job
   if client.stopped then return nil, client.stopped end
-  local permit = enter(ex)
+  local permit, err = enter(ex)
+  if not permit then return nil, err end
   local _ <close> = holding(ex, permit)
   if client.stopped then return nil, client.stopped end
   local left = job:time_left()
   if left <= 0 then return nil, late(ex) end
   job.attempts, client.totals.requests = job.attempts + 1, client.totals.requests + 1
   ex.permit = permit
-  local result, err
+  local result
   if left == math.huge then result, err = once(ex) else result, err = core.move_on_after(left, once, ex) end
   if result == false then err = late(ex) end
   if not result then return failed(ex, permit, err) end

@@ -5,7 +5,6 @@ local engine = require "muster.llm.engine"
 local hooks = require "muster.llm.hooks"
 local job = require "muster.llm.job"
 local modes = require "muster.llm.modes"
-local options = require "muster.llm.options"
 local plans = require "muster.llm.plan"
 local reask = require "muster.llm.reask"
 local scan = require "muster.llm.scan"
@@ -75,7 +74,7 @@ local function check(self, reading)
   local problems, value = reading.problems, nil
   for _, candidate in ipairs(reading.several or reading.values) do
     local inner = self.plan:unwrap(candidate)
-    local record, wrong, spans = plans.check(self.plan.schema, inner, self.opts, self.source)
+    local record, wrong, spans = plans.check(self.plan.schema, inner, self.opts, plans.ground(self.source))
     if record ~= nil then
       if not value then value = {record = record, spans = spans} else return nil, reading.problems, inner end
     else
@@ -87,11 +86,13 @@ local function check(self, reading)
   return nil, problems or reask.problem("type", "expected a record, got null"), self.last
 end
 
+--- The same, and that the name was wrong, if it was.
 local function named(reading, problems, plan)
   if not reading.wrong_name then return problems end
-  local list = {{path = "", kind = "tool", message = ("the tool is called %s, not %q"):format(plan.name,
-    reading.wrong_name)}}
-  return reask.problems(table.move(problems, 1, #problems, 2, list))
+  local list = table.move(problems, 1, #problems, 1, {})
+  local message = ("the tool is called %s, not %q"):format(plan.name, reading.wrong_name)
+  list[#list + 1] = {path = "", kind = "tool", message = message}
+  return reask.problems(list)
 end
 
 -- ---- the loop ----
@@ -151,11 +152,10 @@ end
 
 --- A record that is right, or nil and an error that keeps what came.
 ---@async
+---@param opts table complete
 ---@return any record
 ---@return muster.llm.meta|muster.llm.error
-function M.extract(client, node, input, opts)
-  local messages
-  opts, messages = options.extract("extract", client, node, input, opts)
+function M.extract(client, node, messages, opts)
   local work = job.new(client, opts.model)
   local self = {
     plan = plans.of(node), job = work, opts = opts, ladder = modes.of(work, opts.mode), original = messages,

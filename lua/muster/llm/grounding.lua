@@ -141,32 +141,54 @@ local function problem(path, quote)
           message = ("expected %s, got %q, which is not in it"):format(EXPECTED, shown)}
 end
 
---- Locates the quotes of a record. The second mention of a text is its second place in the source, and so on; one more
---- than there are places is at the last.
----@param value any
+---@class muster.llm.ground a source, and which of its places were mentioned
+local Ground = {}
+Ground.__index = Ground
+
 ---@param source string
+---@return muster.llm.ground
+function M.new(source)
+  return setmetatable({source = source, next_place = {}, last_place = {}, codepoint = counter(source)}, Ground)
+end
+
+--- The place of a quote of a field: the next one after the last that was mentioned; else that one again.
+function Ground:place(field, quote)
+  local key = field .. "\0" .. quote
+  local first, last = M.locate(self.source, quote, self.next_place[key])
+  if first then
+    self.next_place[key], self.last_place[key] = last + 1, {first, last}
+  elseif self.last_place[key] then
+    first, last = table.unpack(self.last_place[key])
+  end
+  return first, last
+end
+
+--- Locates the quotes of a record. The second mention of a text is its second place in the source, and so on, also over
+--- several records; one more than there are places is at the last.
+---@param value any
 ---@param fields string[]|true paths of fields, such as "people.quote"; true: every string
 ---@return muster.llm.span[] spans in order
 ---@return table[] problems as those of a schema
-function M.check(value, source, fields)
+function Ground:check(value, fields)
   local wanted = fields ~= true and set_of(fields)
-  local spans, problems, next_place, last_place, codepoint = {}, {}, {}, {}, counter(source)
+  local spans, problems = {}, {}
   each_string(value, "", "", function(quote, path, field)
     if wanted and not wanted[field] then return end
-    local key = field .. "\0" .. quote
-    local first, last = M.locate(source, quote, next_place[key])
-    if first then
-      next_place[key], last_place[key] = last + 1, {first, last}
-    elseif last_place[key] then
-      first, last = table.unpack(last_place[key])
-    else
+    local first, last = self:place(field, quote)
+    if not first then
       problems[#problems + 1] = problem(path, quote)
       return
     end
-    spans[#spans + 1] = {path = path, text = sub(source, first, last), first = first, last = last,
-                         from = codepoint(first), to = codepoint(last)}
+    spans[#spans + 1] = {path = path, text = sub(self.source, first, last), first = first, last = last,
+                         from = self.codepoint(first), to = self.codepoint(last)}
   end)
   return spans, problems
 end
+
+--- The same for one record.
+---@param value any
+---@param source string
+---@param fields string[]|true
+function M.check(value, source, fields) return M.new(source):check(value, fields) end
 
 return M

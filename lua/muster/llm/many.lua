@@ -5,7 +5,6 @@ local extraction = require "muster.llm.extract"
 local feed = require "muster.llm.feed"
 local job = require "muster.llm.job"
 local modes = require "muster.llm.modes"
-local options = require "muster.llm.options"
 local plans = require "muster.llm.plan"
 local reask = require "muster.llm.reask"
 
@@ -24,13 +23,11 @@ local M = {}
 ---@field err table? what broke it off
 ---@field over boolean?
 
-local function new_reader(class, what, client, node, input, opts, plan_of)
-  local messages
-  opts, messages = options.extract(what, client, node, input, opts)
+local function new_reader(class, client, node, messages, opts, plan_of)
   local work = job.new(client, opts.model)
   return setmetatable({
     plan = plan_of(node), node = node, job = work, opts = opts, messages = messages, feeds = {},
-    ladder = modes.of(work, opts.mode), source = plans.source(opts, messages),
+    ladder = modes.of(work, opts.mode), ground = plans.ground(plans.source(opts, messages)),
   }, class)
 end
 
@@ -113,7 +110,7 @@ Many.__index = Many
 --- Checks an item that was closed: into the queue, or to the rejects.
 local function judge(self, value)
   self.seen = self.seen + 1
-  local record, problems, spans = plans.check(self.node, value, self.opts, self.source)
+  local record, problems, spans = plans.check(self.node, value, self.opts, self.ground)
   if record == nil then
     problems = problems or reask.problem("type", "expected a record, got null")
     local reject = {index = self.seen, value = value, errors = problems}
@@ -181,8 +178,8 @@ Many.close, Many.__close = close, close
 --- An iterator over the records of a list, each as soon as the answer has closed it. What does not fit is left out, and
 --- is in `meta.rejects`; with `settle` it is delivered as `false, index, err`.
 ---@return muster.llm.many
-function M.extract_many(client, node, input, opts)
-  local self = new_reader(Many, "extract_many", client, node, input, opts, plans.of_list)
+function M.extract_many(client, node, messages, opts)
+  local self = new_reader(Many, client, node, messages, opts, plans.of_list)
   self.queue, self.seen, self.job.rejects, self.job.spans = {}, 0, {}, {}
   return self, nil, nil, self
 end
@@ -198,7 +195,7 @@ local function conclude(self)
   local err, reading = verdict(self)
   if err then return finish(self, err) end
   local value = self.plan:unwrap(reading.values[1])
-  local record, problems, spans = plans.check(self.node, value, self.opts, self.source)
+  local record, problems, spans = plans.check(self.node, value, self.opts, self.ground)
   if record == nil then
     problems = problems or reask.problem("type", "expected a record, got null")
     return finish(self, reask.failure(problems, value, reading.text))
@@ -239,8 +236,8 @@ Partial.close, Partial.__close = close, close
 --- An iterator over what is there of a record while the answer streams: best effort, not checked. The last one is the
 --- record itself, checked.
 ---@return muster.llm.partial
-function M.partial(client, node, input, opts)
-  local self = new_reader(Partial, "partial", client, node, input, opts, plans.of)
+function M.partial(client, node, messages, opts)
+  local self = new_reader(Partial, client, node, messages, opts, plans.of)
   return self, nil, nil, self
 end
 

@@ -85,17 +85,23 @@ for name, kind in pairs(extract) do
   if name ~= "reasks" then many[name] = kind end
 end
 
+local estimate = {output_tokens = kinds.size, latency = kinds.seconds}
+for name, kind in pairs(extract) do estimate[name] = kind end
+
 -- ---- checks ----
 
---- The same as muster.options', from wherever the script calls.
-local function check(what, opts, known, level)
+-- Errors have no position here: `checked` gives them that of the script.
+
+local function fail(text, ...) error(text:format(...), 0) end
+
+local function check(what, opts, known)
   if opts == nil then return {} end
-  if type(opts) ~= "table" then error(("%s: options must be a table, got %s"):format(what, type(opts)), level) end
+  if type(opts) ~= "table" then fail("%s: options must be a table, got %s", what, type(opts)) end
   for name, value in pairs(opts) do
     local kind = known[name]
-    if not kind then error(("%s: unknown option '%s'"):format(what, tostring(name)), level) end
+    if not kind then fail("%s: unknown option '%s'", what, tostring(name)) end
     if not kind[1](value) then
-      error(("%s: option '%s' must be %s, got %s"):format(what, name, kind[2], tostring(value)), level)
+      fail("%s: option '%s' must be %s, got %s", what, name, kind[2], tostring(value))
     end
   end
   return opts
@@ -104,27 +110,26 @@ end
 local roles = {system = true, developer = true, user = true, assistant = true, tool = true}
 
 --- Messages as a list: a text is one of the user.
-local function messages_of(what, value, level)
+local function messages_of(what, value)
   if type(value) == "string" then return {{role = "user", content = value}} end
   if type(value) ~= "table" or not value[1] then
-    error(("%s: expected a text or a list of messages, got %s"):format(what, type(value) == "table"
-      and "an empty table" or type(value)), level)
+    local got = type(value) == "table" and "an empty table" or type(value)
+    fail("%s: expected a text or a list of messages, got %s", what, got)
   end
   for i, message in ipairs(value) do
     if type(message) ~= "table" or not roles[message.role] then
-      error(("%s: message %d must be a table with a role (system, user, assistant, tool) and content"):format(what, i),
-        level)
+      fail("%s: message %d must be a table with a role (system, user, assistant, tool) and content", what, i)
     end
   end
   return value
 end
 
 --- A copy of the options, with those of the client where there are none.
-local function completed(what, client, opts, level)
+local function completed(what, client, opts)
   local made = {}
   for name, value in pairs(opts) do made[name] = value end
   made.model = made.model or client.model
-  if not made.model then error(what .. ": no model, neither here nor of the client", level) end
+  if not made.model then fail("%s: no model, neither here nor of the client", what) end
   for _, name in ipairs {"max_tokens", "temperature"} do
     if made[name] == nil then made[name] = client[name] end
   end
@@ -138,10 +143,11 @@ local function completed(what, client, opts, level)
 end
 
 --- Of chat and stream; a text, or a list of messages, instead of options is those.
+---@return table opts
 function M.chat(what, client, opts)
   if type(opts) == "string" or type(opts) == "table" and opts[1] then opts = {messages = opts} end
-  opts = completed(what, client, check(what, opts, chat, 4), 4)
-  opts.messages = messages_of(what, opts.messages, 4)
+  opts = completed(what, client, check(what, opts, chat))
+  opts.messages = messages_of(what, opts.messages)
   return opts
 end
 
@@ -149,17 +155,35 @@ end
 ---@return table opts
 ---@return table[] messages
 function M.extract(what, client, node, input, opts)
-  if not schema.is(node) then
-    error(("%s: argument 1 must be a schema, got %s"):format(what, type(node)), 4)
+  if not schema.is(node) then fail("%s: argument 1 must be a schema, got %s", what, type(node)) end
+  opts = completed(what, client, check(what, opts, what == "extract" and extract or many))
+  return opts, messages_of(what, input)
+end
+
+--- Of an estimate, which knows two more.
+---@return table opts
+function M.estimate(what, client, node, texts, opts)
+  if type(texts) ~= "string" and type(texts) ~= "table" and not is_callable(texts) then
+    fail("%s: expected texts: a list, an iterator or one, got %s", what, type(texts))
   end
-  opts = completed(what, client, check(what, opts, what == "extract" and extract or many, 4), 4)
-  return opts, messages_of(what, input, 4)
+  if not schema.is(node) then fail("%s: argument 1 must be a schema, got %s", what, type(node)) end
+  return completed(what, client, check(what, opts, estimate))
 end
 
 --- Of a client.
+---@return table opts
 function M.of_client(opts)
-  if type(opts) ~= "table" then error("llm.client: options must be a table, got " .. type(opts), 3) end
-  return check("llm.client", opts, M.client, 4)
+  if type(opts) ~= "table" then fail("llm.client: options must be a table, got %s", type(opts)) end
+  check("llm.client", opts, M.client)
+  if opts.budget and opts.budget.money and not opts.prices then fail "llm.client: a budget of money needs prices" end
+  return opts
+end
+
+--- Calls one of these; what it raises has the position of the caller of its caller.
+function M.checked(fn, ...)
+  local ok, a, b = pcall(fn, ...)
+  if ok then return a, b end
+  error(a, type(a) == "string" and 3 or 0)
 end
 
 return M

@@ -107,18 +107,21 @@ function M.source(opts, messages)
   return opts.source or source_of(messages)
 end
 
+--- What looks for quotes in a source, if there is one; mentions count from the first.
+function M.ground(source) return source and grounding.new(source) end
+
 --- Validates a value, and looks for its quotes.
 ---@param value any as it came, unwrapped
 ---@param opts table
----@param source string?
+---@param ground muster.llm.ground? where its quotes have to be
 ---@return any record nil if it is wrong
 ---@return table? problems
 ---@return muster.llm.span[]? spans
-function M.check(node, value, opts, source)
+function M.check(node, value, opts, ground)
   local record, problems = node:validate(value, {coerce = opts.coerce})
   if problems then return nil, problems end
-  if not source then return record end
-  local spans, missing = grounding.check(record, source, opts.grounding)
+  if not ground then return record end
+  local spans, missing = ground:check(record, opts.grounding)
   if missing[1] then return nil, reask.problems(missing) end
   return record, nil, spans
 end

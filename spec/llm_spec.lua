@@ -1,0 +1,623 @@
+local async = require "muster"
+local limit = require "muster.limit"
+local llm = require "muster.llm"
+local retry = require "muster.retry"
+local schema = require "muster.schema"
+local support = require "spec.support.llm"
+local virtual = require "muster.test".virtual
+
+local called, said, refused, broken, streamed = support.called, support.said, support.refused, support.broken,
+  support.streamed
+
+local Person = schema.object({name = schema.string(), age = schema.optional(schema.integer())}):named "Person"
+local ADA = {name = "Ada", age = 36}
+
+--- A client over a transport that answers from a list; the transport, and the limiter.
+local function client_of(steps, opts)
+  local transport = support.transport(steps)
+  local made = {model = "m", base_url = "http://service/v1", api_key = "sk-secret-123", transport = transport,
+                limiter = limit.limiter {name = "m"}}
+  for name, value in pairs(opts or {}) do made[name] = value end
+  return llm.client(made), transport, made.limiter
+end
+
+local function assert_idle(client, transport, limiter)
+  assert.equal(0, transport.open)
+  assert.equal(0, transport.in_flight)
+  assert.equal(0, limiter:stats().in_flight)
+  if client.budget then
+    assert.equal(0, client.budget.held.tokens)
+    assert.equal(0, #client.budget.queue)
+  end
+end
+
+describe("llm.client", function()
+  it("refuses misuse, by name", function()
+    local cases = {
+      {7, "options must be a table"}, {{modle = "x"}, "unknown option 'modle'"}, {{model = ""}, "'model'"},
+      {{provider = "nobody"}, "unknown provider 'nobody'"}, {{prices = {m = 1}}, "'prices'"},
+      {{hooks = {nope = print}}, "'hooks'"}, {{budget = {euros = 1}}, "'budget'"}, {{transport = {}}, "'transport'"},
+      {{budget = {money = 1}}, "needs prices"}, {{cache = {}}, "'cache'"}, {{concurrency = 0}, "'concurrency'"},
+    }
+    for _, case in ipairs(cases) do
+      local ok, err = pcall(llm.client, case[1])
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find(case[2], 1, true), tostring(err))
+    end
+  end)
+
+  it("refuses misuse of its calls", function()
+    local client = client_of {said "x"}
+    local nameless = client_of({said "x"}, {model = nil})
+    nameless.model = nil
+    local cases = {
+      {function() nameless:chat "x" end, "no model"},
+      {function() client:extract({}, "x") end, "argument 1 must be a schema"},
+      {function() client:extract(Person, 7) end, "expected a text or a list of messages, got number"},
+      {function() client:extract(Person, {}) end, "an empty table"},
+      {function() client:extract(Person, {{content = "x"}}) end, "message 1 must be a table with a role"},
+      {function() client:extract(Person, "x", {mode = "magic"}) end, "option 'mode'"},
+      {function() client:extract_many(Person, "x", {reasks = 1}) end, "unknown option 'reasks'"},
+      {function() client:chat {} end, "expected a text or a list of messages, got nil"},
+      {function() client:chat {messages = "x", temprature = 1} end, "unknown option 'temprature'"},
+      {function() client:estimate(Person, 7) end, "expected texts"},
+    }
+    for _, case in ipairs(cases) do
+      local ok, err = pcall(case[1])
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find(case[2], 1, true), tostring(err))
+      assert.truthy(tostring(err):find("llm_spec.lua", 1, true), tostring(err))
+    end
+  end)
+
+  it("shares one limiter among those who ask the same with the same key", function()
+    local function limiter(opts)
+      opts.base_url = opts.base_url or "http://shared/v1"
+      return llm.client(opts):endpoint("m").limiter
+    end
+    local first = limiter {api_key = "a"}
+    assert.equal(first, limiter {api_key = "a"})
+    assert.not_equal(first, limiter {api_key = "b"})
+    assert.not_equal(first, limiter {api_key = "a", base_url = "http://other/v1"})
+    assert.not_equal(first, limiter {api_key = "a", concurrency = 2})
+    assert.not_equal(first, limiter {api_key = "a", limiter = {rpm = 10}})
+  end)
+
+  it("has its key nowhere that can be seen", virtual(function()
+    local seen = {}
+    local function look(value, depth)
+      if type(value) == "string" and value:find("sk-secret", 1, true) then error "the key is there" end
+      if type(value) ~= "table" or seen[value] or depth > 6 then return end
+      seen[value] = true
+      for k, v in pairs(value) do
+        look(k, depth + 1)
+        look(v, depth + 1)
+      end
+    end
+    local texts = {}
+    local client, transport = client_of({refused(401, "Incorrect API key: sk-secret-123.")}, {
+      hooks = {request = function(info) texts[1] = info end, error = function(err, info) texts[2] = {err, info} end},
+      base_url = "http://user:sk-secret-pw@service/v1",
+    })
+    local _, err = client:chat "x"
+    assert.equal("openai: Incorrect API key: ***. (401)", err.message)
+    assert.equal("Bearer sk-secret-123", transport.requests[1].headers.Authorization)
+    client.transport, client.url = nil, nil
+    look(client, 0)
+    look(err, 0)
+    texts[1].url, texts[2][2].url = nil, nil
+    look(texts, 0)
+    assert.is_nil(tostring(client):find("sk-secret", 1, true))
+  end))
+
+  it("asks for a key that changes each time", virtual(function()
+    local n = 0
+    local client, transport = client_of({said "x"}, {api_key = function()
+      n = n + 1
+      return "key" .. n
+    end})
+    client:chat "a"
+    client:chat "b"
+    assert.equal("Bearer key1", transport.requests[1].headers.Authorization)
+    assert.equal("Bearer key2", transport.requests[2].headers.Authorization)
+  end))
+end)
+
+describe("llm.chat", function()
+  it("gives the answer and what it took", virtual(function()
+    local client, transport, limiter = client_of({{body = said "hello", delay = 2}},
+      {prices = {m = {input = 1, output = 10}}, temperature = 0, headers = {["X-Team"] = "a"}})
+    local result, meta = client:chat {messages = "hi", system = "be brief", max_tokens = 7}
+    assert.equal("hello", result.content)
+    assert.same({input = 10, output = 5, total = 15}, meta.usage)
+    assert.equal(60e-6, meta.cost)
+    assert.equal(2, meta.latency)
+    assert.equal(1, meta.attempts)
+    assert.equal("stop", meta.finish_reason)
+    assert.is_false(meta.cached)
+    local body = transport.bodies[1]
+    assert.equal("be brief", body.messages[1].content)
+    assert.equal(7, body.max_tokens)
+    assert.equal(0, body.temperature)
+    assert.equal("http://service/v1/chat/completions", transport.requests[1].url)
+    assert.equal("a", transport.requests[1].headers["X-Team"])
+    assert.equal(15, client:usage().total)
+    assert.equal(60e-6, client:usage().cost)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("sends what is no UTF-8 as something that is", virtual(function()
+    local client, transport = client_of {said "x"}
+    client:chat("a\xFFb")
+    assert.equal("a\u{FFFD}b", transport.bodies[1].messages[1].content)
+  end))
+
+  it("estimates usage that nobody told", virtual(function()
+    local client = client_of {{body = '{"choices":[{"message":{"content":"12345678"},"finish_reason":"stop"}]}'}}
+    local _, meta = client:chat "x"
+    assert.is_true(meta.usage.estimated)
+    assert.equal(2, meta.usage.output)
+    assert.is_true(meta.usage.input > 0)
+  end))
+
+  it("learns how a server wants to be asked, once", virtual(function()
+    local wrong = {status = 400, body = {error = {param = "max_tokens",
+      message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}}
+    local client, transport = client_of {wrong, said "x", said "y"}
+    assert.equal("x", client:chat({messages = "a", max_tokens = 5}).content)
+    assert.equal("y", client:chat({messages = "a", max_tokens = 5}).content)
+    assert.equal(3, #transport.requests)
+    assert.equal(5, transport.bodies[2].max_completion_tokens)
+    assert.equal(5, transport.bodies[3].max_completion_tokens)
+  end))
+end)
+
+describe("llm: retries", function()
+  it("tries again what may pass, and counts the attempts", virtual(function()
+    local client, transport, limiter = client_of {refused(500), broken(), refused(529), {status = 200, body = "<html>"},
+                                                  said "x"}
+    local result, meta = client:chat "hi"
+    assert.equal("x", result.content)
+    assert.equal(5, meta.attempts)
+    assert.equal(4, client:usage().retries)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("gives up after six, and not before", virtual(function()
+    local client, transport = client_of({refused(500)}, {retry = {budget = retry.budget {floor = 1000}}})
+    local result, err, meta = client:chat "hi"
+    assert.is_nil(result)
+    assert.is_nil(meta)
+    assert.equal(6, #transport.requests)
+    assert.equal(500, err.status)
+    assert.equal(6, err.meta.attempts)
+  end))
+
+  it("does not try again what is the request's own fault", virtual(function()
+    local client, transport = client_of {refused(400)}
+    local _, err = client:chat "hi"
+    assert.equal(400, err.status)
+    assert.equal(1, #transport.requests)
+  end))
+
+  it("waits as long as it is told; a 429 is one cool-down for all, and no counted attempt", virtual(function()
+    local until_time = async.now() + 30
+    local client, transport, limiter = client_of {function()
+      if async.now() < until_time then return refused(429, "slow", {["retry-after"] = "7"}) end
+      return said "x"
+    end}
+    local tasks = {}
+    for i = 1, 10 do tasks[i] = async.spawn(function() return client:chat "hi" end) end
+    for _, task in ipairs(tasks) do assert.equal("x", task:await().content) end
+    assert.is_true(#transport.requests < 60)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("ends at the deadline of the item, though a 429 is no counted attempt", virtual(function()
+    local client = client_of({refused(429)}, {retry = {deadline = 60}})
+    local from = async.now()
+    local _, err = client:chat "hi"
+    assert.is_true(err.limited or err.kind == "timeout")
+    assert.is_true(async.now() - from <= 60 + 61) -- and the last back-off
+  end))
+
+  it("breaks off a request at the deadline", virtual(function()
+    local client, transport, limiter = client_of({{body = said "x", delay = 1e6}}, {retry = {deadline = 60}})
+    local from = async.now()
+    local _, err = client:chat "hi"
+    assert.equal("timeout", err.kind)
+    assert.equal(60, async.now() - from)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("does not count the time in a queue that moves for the deadline", virtual(function()
+    local failed = {}
+    local client = client_of({function(body)
+      local text = body.messages[1].content
+      if not failed[text] then
+        failed[text] = true
+        return {status = 500, body = "x", delay = 10}
+      end
+      return {body = said(text), delay = 10}
+    end}, {concurrency = 1, limiter = limit.limiter {concurrency = 1}, retry = {
+      deadline = 60, budget = retry.budget {floor = 1000}}})
+    local tasks = {}
+    for i = 1, 20 do tasks[i] = async.spawn(function() return client:chat(("item %d"):format(i)) end) end
+    for i, task in ipairs(tasks) do assert.equal(("item %d"):format(i), task:await().content) end
+  end))
+
+  it("parks what should wait for minutes", virtual(function()
+    local client, transport = client_of {refused(503, "later", {["retry-after"] = "300"})}
+    local from = async.now()
+    local _, err = client:chat "hi"
+    assert.is_true(err.parked)
+    assert.equal(1, #transport.requests)
+    assert.equal(from, async.now())
+  end))
+
+  it("is one loop: a retry around it makes no more attempts", virtual(function()
+    local client, transport = client_of({refused(500)}, {retry = {budget = retry.budget {floor = 1000}}})
+    retry(function() return client:chat "hi" end, {attempts = 3})
+    assert.is_true(#transport.requests <= 6)
+  end))
+
+  it("stays within a budget of retries for the whole run", virtual(function()
+    local client, transport = client_of {refused(500)}
+    local tasks = {}
+    for i = 1, 100 do tasks[i] = async.spawn(function() return client:chat "hi" end) end
+    async.wait(tasks)
+    assert.is_true(#transport.requests <= 110)
+  end))
+
+  it("pauses the client after an error that will not pass, until it is resumed", virtual(function()
+    local quota = {status = 429, body = {error = {message = "You exceeded your quota", code = "insufficient_quota"}}}
+    local client, transport, limiter = client_of {said "1", quota, said "3"}
+    client:chat "a"
+    local _, first = client:chat "b"
+    assert.is_true(first.fatal)
+    local _, second = client:chat "c"
+    assert.equal(first, second)
+    local stream = client:stream "d"
+    local ok, third = pcall(stream)
+    assert.is_false(ok)
+    assert.equal(first, third)
+    assert.equal(2, #transport.requests)
+    client:resume()
+    assert.equal("3", client:chat("e").content)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("stops those who wait for their turn when the quota is exhausted in mid-run", virtual(function()
+    local quota = {status = 429, delay = 1, body = {error = {message = "no", code = "insufficient_quota"}}}
+    local client, transport = client_of({quota}, {limiter = limit.limiter {concurrency = 2}})
+    local tasks = {}
+    for i = 1, 50 do tasks[i] = async.spawn(function() return client:chat "x" end) end
+    for _, task in ipairs(tasks) do
+      local _, err = task:await()
+      assert.is_true(err.fatal)
+    end
+    assert.equal(2, #transport.requests)
+  end))
+end)
+
+describe("llm: cancellation", function()
+  --- Cancels a call after so many seconds, and asserts that everything came back.
+  local function cancelled_at(seconds, steps, opts, call)
+    local client, transport, limiter = client_of(steps, opts)
+    local task = async.spawn(function() return call(client) end)
+    async.sleep(seconds)
+    task:cancel()
+    local ok, err = task:pawait()
+    assert.is_false(ok)
+    assert.is_true(async.is_cancelled(err))
+    assert_idle(client, transport, limiter)
+    return client, transport
+  end
+
+  local function extract(client) return client:extract(Person, "x") end
+
+  it("gives all back while it waits for the head of the answer", virtual(function()
+    cancelled_at(1, {{body = called(ADA), delay = 10}}, {budget = {tokens = 1e6}}, extract)
+  end))
+
+  it("gives all back while it reads the body", virtual(function()
+    cancelled_at(1, {{body = called(ADA), body_delay = 10}}, {budget = {tokens = 1e6}}, function(client)
+      -- the fake's body stays open when its reading is cut short, as a real one does not
+      local ok, err = pcall(extract, client)
+      client.transport.open = 0
+      assert.is_false(ok)
+      error(err, 0)
+    end)
+  end))
+
+  it("gives all back while it waits to try again", virtual(function()
+    local later = refused(503, "x", {["retry-after"] = "60"})
+    local _, transport = cancelled_at(3, {later}, {budget = {tokens = 1e6}}, extract)
+    assert.equal(1, #transport.requests)
+  end))
+
+  it("gives all back while it waits for a permit", virtual(function()
+    local limiter = limit.limiter {concurrency = 1}
+    local permit <close> = limiter:acquire()
+    local client, transport = client_of({called(ADA)}, {limiter = limiter, budget = {tokens = 1e6}})
+    local task = async.spawn(extract, client)
+    async.sleep(1)
+    task:cancel()
+    task:pawait()
+    assert.equal(0, client.budget.held.tokens)
+    assert.equal(0, limiter:stats().waiting)
+    assert.equal(0, #transport.requests)
+    assert.truthy(permit)
+  end))
+
+  it("gives all back while it waits for the budget", virtual(function()
+    local client, transport, limiter = client_of({{body = called(ADA), delay = 10}}, {budget = {tokens = 6000}})
+    local first = async.spawn(extract, client)
+    async.sleep(1)
+    local second = async.spawn(extract, client)
+    async.sleep(1)
+    second:cancel()
+    second:pawait()
+    assert.equal("Ada", first:await().name)
+    assert_idle(client, transport, limiter)
+    assert.equal(1, #transport.requests)
+  end))
+
+  it("gives all back while a stream comes, and pays for what came", virtual(function()
+    local step = streamed {"Hello", "you", "there"}
+    step.delta_delay = 2
+    local client = cancelled_at(5, {step}, {budget = {tokens = 1e6}}, function(client)
+      for _ in client:stream "x" do end
+    end)
+    assert.is_true(client:usage().estimated)
+    assert.is_true(client.budget.used.tokens > 0)
+  end))
+end)
+
+describe("llm: budgets", function()
+  it("stop before they are crossed, with many at once", virtual(function()
+    local usage = {prompt_tokens = 20, completion_tokens = 30, total_tokens = 50}
+    local client, transport, limiter = client_of({{body = called(ADA, nil, usage), delay = 1}},
+      {budget = {tokens = 1000}, max_tokens = 100})
+    local tasks, done = {}, 0
+    for i = 1, 100 do tasks[i] = async.spawn(function() return client:extract(Person, "x") end) end
+    for _, task in ipairs(tasks) do
+      local record, err = task:await()
+      if record then done = done + 1 else assert.equal("budget", err.kind) end
+    end
+    assert.equal(done, #transport.requests)
+    assert.is_true(done >= 10 and client:usage().total <= 1000)
+    assert.equal(client:usage().total, client.budget.used.tokens)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("cap an answer that nobody capped", virtual(function()
+    local client, transport = client_of({said "x"}, {budget = {tokens = 10000}})
+    client:chat "hi"
+    assert.equal(4096, transport.bodies[1].max_tokens)
+    local _, err = client_of({said "x"}, {budget = {tokens = 4000}}):chat "hi"
+    assert.equal("budget", err.kind)
+  end))
+
+  it("of money are by the price", virtual(function()
+    local usage = {prompt_tokens = 100, completion_tokens = 100, total_tokens = 200}
+    local client = client_of({said("x", nil, usage)},
+      {budget = {money = 0.001}, prices = {m = {input = 1, output = 2}}, max_tokens = 100})
+    local n = 0
+    local result, err = client:chat "hi"
+    while result do
+      n = n + 1
+      result, err = client:chat "hi"
+    end
+    assert.equal("money", err.budget)
+    assert.is_true(n >= 2 and client:usage().cost <= 0.001)
+  end))
+
+  it("of time end what is under way", virtual(function()
+    local client, transport, limiter = client_of({{body = said "x", delay = 7}}, {budget = {seconds = 10}})
+    assert.equal("x", client:chat("a").content)
+    local from = async.now()
+    local _, err = client:chat "b"
+    assert.equal("seconds", err.budget)
+    assert.equal(3, async.now() - from)
+    _, err = client:chat "c"
+    assert.equal("budget", err.kind)
+    assert.equal(2, #transport.requests)
+    assert_idle(client, transport, limiter)
+  end))
+end)
+
+describe("llm: hooks", function()
+  it("see what happens", virtual(function()
+    local seen = {}
+    local function note(name) return function() table.insert(seen, name) end end
+    local client = client_of({refused(500), called {name = 7}, called(ADA)}, {hooks = {
+      request = note "request", response = note "response", error = note "error", retry = note "retry",
+      reask = note "reask"}})
+    assert.equal("Ada", client:extract(Person, "x").name)
+    assert.same({"request", "error", "retry", "request", "response", "reask", "request", "response"}, seen)
+  end))
+
+  it("are told enough", virtual(function()
+    local told = {}
+    local client = client_of({refused(500), called {name = 7}, called(ADA)}, {hooks = {
+      request = function(info) told.request = info end,
+      retry = function(err, info) told.retry = {err.status, info.attempt} end,
+      reask = function(problems, info) told.reask = {tostring(problems), info.reask} end,
+      response = function(result, info) told.response = {result.usage.total, info.attempt} end,
+    }})
+    client:extract(Person, "x")
+    assert.equal("tools", told.request.mode)
+    assert.equal(3, told.request.attempt)
+    assert.same({500, 1}, told.retry)
+    assert.equal(1, told.reask[2])
+    assert.truthy(told.reask[1]:find("name: expected", 1, true))
+    assert.same({15, 3}, told.response)
+  end))
+
+  it("that raise end the call, with an error that names them", virtual(function()
+    for _, name in ipairs {"request", "response", "error", "retry", "reask"} do
+      local client, transport, limiter = client_of({refused(500), called {name = 7}, called(ADA)},
+        {hooks = {[name] = function() error "oops" end}, budget = {tokens = 1e6}})
+      local ok, err = pcall(client.extract, client, Person, "x")
+      assert.is_false(ok)
+      assert.equal("hook", err.kind)
+      assert.equal(name, err.hook)
+      assert_idle(client, transport, limiter)
+    end
+  end))
+end)
+
+describe("llm: the cache", function()
+  local function new_cache()
+    local kept = {n = 0}
+    function kept:get(key) return self[key] end
+    function kept:put(key, value)
+      self[key], self.n = value, self.n + 1
+      return true
+    end
+    return kept
+  end
+
+  it("spares what was paid for", virtual(function()
+    local cache = new_cache()
+    local client, transport = client_of({called(ADA)}, {cache = cache})
+    local first = client:extract(Person, "x")
+    local second, meta = client:extract(Person, "x")
+    assert.same(first, second)
+    assert.is_true(meta.cached)
+    assert.equal(0, meta.usage.total)
+    assert.equal(0, meta.attempts)
+    assert.equal(1, #transport.requests)
+    client:extract(Person, "y")
+    assert.equal(2, #transport.requests)
+    for key, value in pairs(cache) do
+      if type(value) == "string" then assert.is_nil((key .. value):find("sk-secret", 1, true)) end
+    end
+  end))
+
+  it("knows a stream by the same request", virtual(function()
+    local cache = new_cache()
+    local client, transport = client_of({said "Hello"}, {cache = cache})
+    client:chat "x"
+    local texts = {}
+    for delta in client:stream "x" do table.insert(texts, delta.content) end
+    assert.same({"Hello"}, texts)
+    assert.equal(1, #transport.requests)
+  end))
+
+  it("keeps no errors, and is no reason to fail", virtual(function()
+    local cache = {get = function() return "damaged" end, put = function()
+      return nil, require "muster.core".error("full", "the disk is full")
+    end}
+    local seen
+    local hooks = {error = function(err) seen = err.kind end}
+    local client = client_of({refused(400), said "x"}, {cache = cache, hooks = hooks})
+    client:chat "x"
+    assert.equal("api", seen)
+    assert.equal("x", client:chat("x").content)
+    assert.equal("full", seen)
+  end))
+end)
+
+describe("llm.stream", function()
+  it("gives deltas, and the answer at its end", virtual(function()
+    local client, transport, limiter = client_of {streamed {"Hel", "lo"}}
+    local stream <close> = client:stream "x"
+    assert.same({"Hel", "lo"}, {stream().content, stream().content})
+    assert.equal(1, limiter:stats().in_flight) -- to the end of the body
+    assert.is_nil(stream())
+    local result, meta = stream:result()
+    assert.equal("Hello", result.content)
+    assert.same({input = 10, output = 5, total = 15}, meta.usage)
+    assert.is_nil(stream())
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("gives all back when a loop is left", virtual(function()
+    local client, transport, limiter = client_of({streamed {"a", "b", "c"}}, {budget = {tokens = 1e6}})
+    for delta in client:stream "x" do
+      if delta.content == "b" then break end
+      assert.equal("a", delta.content)
+    end
+    assert_idle(client, transport, limiter)
+    assert.is_true(client:usage().total > 0)
+  end))
+
+  it("tries again what breaks before anything came", virtual(function()
+    local cut = streamed({}, false)
+    local client, transport, limiter = client_of {refused(503), broken(), cut, streamed {"x"}}
+    local n = 0
+    for _ in client:stream "x" do n = n + 1 end
+    assert.equal(1, n)
+    assert.equal(4, #transport.requests)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("does not try again what breaks after something came", virtual(function()
+    local client, transport, limiter = client_of {streamed({"a"}, false)}
+    local stream = client:stream "x"
+    assert.equal("a", stream().content)
+    local ok, err = pcall(stream)
+    assert.is_false(ok)
+    assert.equal("reset", err.kind)
+    assert.equal(1, #transport.requests)
+    assert.same({nil, err}, {stream:result()})
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("raises errors of the connection and of the stream as they are", virtual(function()
+    local step = streamed({"a"}, false)
+    step.body_err = broken("timeout").err
+    local stream = client_of({step}):stream "x"
+    stream()
+    local _, err = pcall(stream)
+    assert.equal(step.body_err, err)
+    step = streamed({"a"}, false)
+    step.chunks[2] = {error = {message = "overloaded", type = "server_error"}}
+    stream = client_of({step}):stream "x"
+    stream()
+    _, err = pcall(stream)
+    assert.equal("openai: overloaded (500)", err.message)
+  end))
+
+  it("takes an answer that did not stream", virtual(function()
+    local client, transport, limiter = client_of {{body = said "x", headers = {["content-type"] = "application/json"}}}
+    local n = 0
+    for delta in client:stream "x" do
+      n = n + 1
+      assert.equal("x", delta.content)
+    end
+    assert.equal(1, n)
+    assert.equal(15, client:usage().total)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("does nothing when nobody asks", function()
+    local client, transport = client_of {said "x"}
+    local stream <close> = client:stream "x"
+    assert.truthy(stream)
+    assert.equal(0, #transport.requests)
+  end)
+end)
+
+describe("llm.estimate", function()
+  it("tells tokens, money and time at the limits, and sends nothing", function()
+    local client, transport = client_of({said "x"}, {limiter = limit.limiter {rpm = 60, tpm = 1e9},
+      prices = {m = {input = 1, output = 10}}})
+    local f = client:estimate(Person, {("x"):rep(4000), ("y"):rep(4000)}, {output_tokens = 100})
+    assert.equal(2, f.requests)
+    assert.is_true(f.input > 2000 and f.input < 3000)
+    assert.equal(200, f.output)
+    assert.equal(f.input + f.output, f.tokens)
+    assert.equal((f.input + 2000) / 1e6, f.cost)
+    assert.equal(2, f.seconds)
+    assert.equal("requests", f.bound)
+    assert.truthy(tostring(f):find("2 requests", 1, true))
+    assert.equal(0, #transport.requests)
+    f = client:estimate(Person, {"x"}, {latency = 50})
+    assert.equal("concurrency", f.bound)
+    assert.equal(0, client:estimate(Person, {}).tokens)
+    assert.equal(1, client:estimate(Person, "x").requests)
+  end)
+end)
