@@ -5,6 +5,7 @@
 #include "host/http_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -28,7 +29,6 @@ static double now(const mu_server *server) { return (double)uv_now(server->all->
 
 static void lingerer_freed(uv_handle_t *handle) {
   lingerer *l = handle->data;
-  close(l->socket);
   mu_server_release(l->server);
   free(l);
 }
@@ -37,6 +37,7 @@ static void leave(lingerer *l) {
   mu_list_remove(&l->link);
   l->server->lingerers--;
   uv_close((uv_handle_t *)&l->watch, lingerer_freed);
+  close(l->socket);
 }
 
 static void on_more(uv_poll_t *watch, int status, int events) {
@@ -56,7 +57,7 @@ static void sweep_soon(mu_server *server, double limit);
 static void linger(mu_server *server, int socket) {
   lingerer *l = calloc(1, sizeof *l);
   if (!l) return;
-  l->socket = dup(socket);
+  l->socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
   if (l->socket < 0 || uv_poll_init(server->all->loop, &l->watch, l->socket)) {
     if (l->socket >= 0) close(l->socket);
     free(l);

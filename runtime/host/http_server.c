@@ -8,7 +8,7 @@
 
 enum {
   RUNS = 8,         /* of the library at a time, while it has more to do at once */
-  IDLE_PAUSE = 1000 /* ms: looks at limits of time, when nothing is to be done */
+  LONG_PAUSE = 1024 /* ms between two looks at nothing */
 };
 
 /* ---- waiting ---- */
@@ -44,8 +44,10 @@ void mu_server_wake(mu_sched *s, mu_op **slot) {
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code) {
+  mu_server *server = cls;
   mu_peer *peer = *context;
-  ((mu_server *)cls)->busy = true;
+  server->busy = true;
+  if (code != MHD_CONNECTION_NOTIFY_STARTED) server->again = true; /* there is room for another */
   *context = code == MHD_CONNECTION_NOTIFY_STARTED ? mu_peer_new(cls, connection) : NULL;
   if (code != MHD_CONNECTION_NOTIFY_STARTED && peer) mu_peer_closed(peer);
 }
@@ -61,10 +63,13 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **ct
 static void on_timer(uv_timer_t *timer);
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
-/* The library says that it has more to do at once. So it has if callbacks were called, and while it sends a large body;
-** otherwise it means connections whose TLS handshake waits for the client, and these wake us by themselves. */
-static uint64_t pause_of(const mu_server *server) {
-  return server->active > server->suspended ? 1 : IDLE_PAUSE;
+/* The library says that it has more to do at once, but has called nothing. So it has while it sends a large body, or
+** reads a head that it refuses; or it means connections whose TLS handshake waits for the client: these wake us by
+** themselves, and a look now and then will do. */
+static uint64_t pause_of(mu_server *server) {
+  bool waits = server->options.key && server->active == server->suspended;
+  server->pause = !waits ? 1 : server->pause < LONG_PAUSE ? 2 * server->pause : LONG_PAUSE;
+  return server->pause;
 }
 
 static void run(mu_server *server) {
@@ -95,8 +100,10 @@ static void run_soon(mu_server *server) {
 static void on_timer(uv_timer_t *timer) { run_soon(timer->data); }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
+  mu_server *server = poll->data;
   (void)status, (void)events;
-  run_soon(poll->data);
+  server->pause = 1;
+  run_soon(server);
 }
 
 /* Only those that are still suspended when all tasks have run: most never need it. */
@@ -180,6 +187,7 @@ mu_server *mu_server_start(mu_httpd *all, const mu_server_options *options, int 
   server->s = all->s;
   server->options = *options;
   server->references = 1;
+  server->pause = 1;
   mu_list_init(&server->connections);
   mu_list_init(&server->requests);
   mu_list_init(&server->arrived);

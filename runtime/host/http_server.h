@@ -49,6 +49,7 @@ typedef struct {
   size_t active;           /* requests that the library has not completed */
   size_t suspended;        /* of these */
   size_t lingerers;
+  uint64_t pause; /* ms to the next look, if the library wants to run without need */
   uint32_t references;
   int port;
   bool draining, closing;
