@@ -1,7 +1,8 @@
 #!/bin/sh
 # Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
-#   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl, wrk
+#   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl, wrk,
+#                     and the HTTP clients that the bench compares with
 #   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
@@ -34,6 +35,13 @@ check_servers() {
   command_from openssl openssl
 }
 
+check_rivals() {
+  file_from /usr/lib/python3/dist-packages/aiohttp/__init__.py python3-aiohttp
+  command_from node nodejs
+  file_from /usr/share/nodejs/undici/package.json node-undici
+  file_from /usr/share/lua/5.3/http/client.lua lua-http
+}
+
 check_all() {
   missing=''
   command_from "${CC:-cc}" gcc
@@ -48,7 +56,7 @@ check_all() {
   command_from curl curl # a client for the specs of the HTTP server
   check_libraries
   case $1 in --bench | --dev) check_servers ;; esac
-  [ "$1" != --bench ] || command_from wrk wrk # asks servers
+  [ "$1" != --bench ] || { command_from wrk wrk; check_rivals; } # wrk asks servers
   [ "$1" = --dev ] || return 0
   command_from luacheck lua-check
   command_from clang clang
