@@ -78,7 +78,6 @@ describe("http.get", function()
 
   local encoded = { -- "hello"
     gzip = "1f8b0800000000000003cb48cdc9c9070086a6103605000000",
-    deflate = "789ccb48cdc9c90700062c0215",
     br = "0b028068656c6c6f03",
     zstd = "28b52ffd005829000068656c6c6f",
   }

@@ -23,11 +23,11 @@ local function new_client(what, opts)
   options.check_client(what, opts)
   local self = setmetatable({base_url = opts.base_url, query = opts.query}, client)
   self.fields = options.settings(what, nil, opts)
-  self.headers = options.headers(what, options.USUAL_HEADERS, opts)
-  self.fields.headers = options.header_lines(self.headers)
   local limits = opts.limits or {}
-  self.settings = core.settings(self.fields)
   self.core = core.client(limits.per_host, limits.total, limits.idle or options.KEEP)
+  self.headers = options.headers(what, options.usual_headers(self.core:encodings()), opts)
+  self.fields.headers = options.header_lines(self.headers)
+  self.settings = core.settings(self.fields)
   return self
 end
 

@@ -97,6 +97,25 @@ static int client_close(lua_State *L) {
   return 0;
 }
 
+/* client:encodings() -> those of bodies that libcurl knows, as a request asks for them. libcurl could ask by itself, but
+** writes that anew for each request. */
+static int client_encodings(lua_State *L) {
+  static const struct {
+    int feature;
+    const char *name;
+  } known[] = {{CURL_VERSION_LIBZ, "gzip"}, {CURL_VERSION_BROTLI, "br"}, {CURL_VERSION_ZSTD, "zstd"}};
+  mu_http_client **box = mu_check_object(L, 1);
+  luaL_argcheck(L, *box, 1, "the client is closed");
+  int features = (*box)->http->curl.version_info(CURLVERSION_NOW)->features, n = 0;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (!(features & known[i].feature)) continue;
+    lua_pushfstring(L, n++ ? ", %s" : "%s", known[i].name);
+  }
+  if (n == 0) lua_pushliteral(L, "identity");
+  lua_concat(L, n ? n : 1);
+  return 1;
+}
+
 /* ---- requests ---- */
 
 /* Keeps what the request of the response on top points to. Stack: client, settings, method, url, headers, body. */
@@ -218,8 +237,11 @@ static void add_function(lua_State *L, int s, mu_http *http, int upvalue, const 
 }
 
 void mu_open_http(lua_State *L, int s, mu_http *http) {
-  static const luaL_Reg methods[] = {
-      {"close", client_close}, {"__close", client_close}, {"__gc", client_close}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", client_close},
+                                     {"__close", client_close},
+                                     {"__gc", client_close},
+                                     {"encodings", client_encodings},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, SETTINGS);
   lua_newtable(L);
   int module = lua_gettop(L);

@@ -30,6 +30,7 @@ static const struct {
     {"curl_url_set", offsetof(mu_curl, url_set)},
     {"curl_url_get", offsetof(mu_curl, url_get)},
     {"curl_free", offsetof(mu_curl, free)},
+    {"curl_version_info", offsetof(mu_curl, version_info)},
 };
 
 /* A pointer to data is not one to a function, says C; POSIX says that here it is. */

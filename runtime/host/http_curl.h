@@ -29,6 +29,7 @@ typedef struct {
   __typeof__(curl_url_set) *url_set;
   __typeof__(curl_url_get) *url_get;
   __typeof__(curl_free) *free;
+  __typeof__(curl_version_info) *version_info;
   void *library;
 } mu_curl;
 

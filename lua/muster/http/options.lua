@@ -199,7 +199,10 @@ local function add_headers(what, into, headers)
 end
 
 --- What every request says, unless a client or a request says otherwise.
-M.USUAL_HEADERS = {["user-agent"] = "User-Agent: muster\0"}
+---@param encodings string of bodies, that can be taken
+function M.usual_headers(encodings)
+  return {["accept-encoding"] = "Accept-Encoding: " .. encodings .. "\0", ["user-agent"] = "User-Agent: muster\0"}
+end
 
 --- The headers as a map, of the options of a client or a request on top of `base`.
 function M.headers(what, base, options)
