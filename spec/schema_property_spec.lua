@@ -5,7 +5,7 @@ local json = require "muster.json"
 local schema = require "muster.schema"
 local schemas = require "spec.support.schemas"
 
-local SEEDS = 1500
+local SEEDS = 600
 
 -- Runs `fn` with a generator of random numbers, for many seeds.
 local function for_seeds(fn)
@@ -56,7 +56,9 @@ describe("random schemas", function()
   it("take or refuse the values of others, and any other", function()
     local loop = {}
     loop[1], loop[2] = loop, {a = loop}
-    local odd = {loop, {a = loop, b = print, name = 0 / 0}, {[1] = 1, a = 2}, {[{}] = {}}, {"\xff"}, {[1.5] = math.huge}}
+    local odd = {
+      loop, {a = loop, b = print, name = 0 / 0}, {[1] = 1, a = 2}, {[{}] = {}}, {"\xff"}, {[1.5] = math.huge},
+    }
     for_seeds(function(random)
       local s, value = schemas.object(random), odd[random(#odd * 4)] or select(2, schemas.object(random))()
       local coerce = random(2) == 1

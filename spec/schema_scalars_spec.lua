@@ -120,6 +120,18 @@ describe("formats", function()
     end)
   end
 
+  it("are done at once with texts that are long", function()
+    local long = 1 << 17
+    for name in pairs(cases) do
+      local s = schema.string {format = name}
+      for _, text in ipairs {"1", "a.", ":", "1:", "@", "P1", "%", "http://a", "00:00:00.0", "2024-02-29T1", "a@b."} do
+        local errors_of_long = select(2, s:validate(text .. text:sub(-1):rep(long)))
+        assert(errors_of_long or name == "uri")
+        assert(select(2, s:validate(text:rep(long) .. " ")))
+      end
+    end
+  end)
+
   it("are told by an example", function()
     assert.equal('expected a date such as 2024-02-29, got "soon"', errors(schema.string {format = "date"}, "soon"))
   end)

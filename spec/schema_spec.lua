@@ -186,6 +186,8 @@ describe("objects", function()
     local forbid = schema.object({}, {additional = "forbid"})
     assert.equal("b: unknown field, expected no fields", errors(forbid, {b = 1}))
     assert.same({}, forbid:validate {})
+    refuses(forbid, {[2] = 1}, {[true] = 1})
+    refuses(keep, {a = 1, ["\xff"] = 1}, {a = 1, [2] = 1})
   end)
 
   it("are not lists, nor other things", function()

@@ -34,11 +34,19 @@ local function is_object(v) return type(v) == "table" and v[1] == nil end
 --- The keys beyond the fields: refused, or kept. Returns false if one was refused.
 local function extra_keys(s, value, out, known, ctx, depth)
   local fine, seen = true, ctx.n
+  for key in next, value do
+    if type(key) ~= "string" then
+      fail(ctx, "type", "an object whose keys are strings", value)
+      return false
+    end
+  end
   for _, key in ipairs(quote.sorted_keys(value)) do
     if not known[key] then
       if ctx.n >= ctx.limit then return not stop(ctx) end
       local made = FAIL
-      if s.additional == "keep" then
+      if s.additional == "keep" and not utf8len(key) then
+        fail(ctx, "utf8", "a key of valid UTF-8", key)
+      elseif s.additional == "keep" then
         made = M.copy_any(value[key], ctx, depth + 1)
       else
         local expected = s.order[1] and "only " .. quote.names(s.order, 200) or "no fields"

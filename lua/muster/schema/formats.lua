@@ -57,7 +57,7 @@ local function is_duration(s)
 end
 
 local function is_hostname(s)
-  if #s > 253 or s == "" then return false end
+  if s == "" then return false end
   for label in (s .. "."):gmatch "([^.]*)%." do
     if #label > 63 or not label:find "^%w[%w-]*$" or label:sub(-1) == "-" then return false end
   end
@@ -116,18 +116,23 @@ local function is_uuid(s)
   return s:find "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$" ~= nil
 end
 
+--- The check, for texts of at most so many bytes: hostile ones must not keep it busy.
+local function up_to(longest, check)
+  return function(s) return #s <= longest and check(s) end
+end
+
 --- name -> {check, words}
 M.known = {
-  date = {is_date, "a date such as 2024-02-29"},
-  time = {is_time, "a time with its zone such as 09:30:00Z"},
-  ["date-time"] = {is_date_time, "a date and time such as 2024-02-29T09:30:00Z"},
-  duration = {is_duration, "an ISO 8601 duration such as P1DT12H"},
-  email = {is_email, "an e-mail address"},
-  hostname = {is_hostname, "a host name"},
-  ipv4 = {is_ipv4, "an IPv4 address"},
-  ipv6 = {is_ipv6, "an IPv6 address"},
+  date = {up_to(10, is_date), "a date such as 2024-02-29"},
+  time = {up_to(100, is_time), "a time with its zone such as 09:30:00Z"},
+  ["date-time"] = {up_to(111, is_date_time), "a date and time such as 2024-02-29T09:30:00Z"},
+  duration = {up_to(200, is_duration), "an ISO 8601 duration such as P1DT12H"},
+  email = {up_to(320, is_email), "an e-mail address"},
+  hostname = {up_to(253, is_hostname), "a host name"},
+  ipv4 = {up_to(15, is_ipv4), "an IPv4 address"},
+  ipv6 = {up_to(45, is_ipv6), "an IPv6 address"},
   uri = {is_uri, "a URI such as https://example.org/a"},
-  uuid = {is_uuid, "a UUID"},
+  uuid = {up_to(36, is_uuid), "a UUID"},
 }
 
 return M
