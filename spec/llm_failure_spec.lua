@@ -45,6 +45,7 @@ local shapes = { -- status, body, what comes of it
     message = "Your credit balance is too low to access the API."}}, {fatal = true, retryable = false}},
   {"a limit of spending", 400, {type = "error", error = {type = "invalid_request_error",
     message = "You have reached your specified API usage limits. You will regain access on …"}}, {fatal = true}},
+  {"a limit of use", 429, {error = "you have reached your usage limit"}, {fatal = true, limited = false}},
   {"no key", 401, {error = {message = "no", code = "invalid_api_key"}}, {fatal = true, retryable = false}},
   {"not allowed", 403, {error = {message = "region"}}, {fatal = true, retryable = false}},
   {"payment", 402, {error = {message = "Insufficient Balance"}}, {fatal = true}},

@@ -95,7 +95,7 @@ local fatal = { -- nothing will go any better until somebody does something
 }
 
 local fatal_texts = {
-  "credit balance", "spend%a* limit", "specified api usage limits", "billing hard limit", "insufficient balance",
+  "credit balance", "spend%a* limit", "reached your [%a ]*usage limit", "billing hard limit", "insufficient balance",
   "requires more credits",
 }
 
