@@ -48,7 +48,8 @@ describe("http server: protocol", function()
   end))
 
   it("chunks that are none end the request, with an error for its reader", function()
-    for _, body in ipairs {"zz\r\nhello\r\n0\r\n\r\n", "-1\r\n", "3\r\nhello\r\n0\r\n\r\n", "fffffffffffffffffff\r\nx"} do
+    for _, body in ipairs {"zz\r\nhello\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffffff\r\nx",
+                           "3\r\nhello\r\n0\r\n\r\n"} do
       local kind
       serving(function(req)
         local text, err = req:body()

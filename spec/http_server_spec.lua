@@ -382,18 +382,3 @@ describe("http server: its end", function()
     until_true(function() return host.stats().handles <= before + 1 end)
   end))
 end)
-
-describe("http server: TLS", function()
-  it("by files in PEM", function()
-    local key, cert = os.tmpname(), os.tmpname()
-    local _, _, code = program.sh(("openssl req -x509 -newkey rsa:2048 -nodes -keyout %s -out %s -days 2 " ..
-      "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"):format(key, cert))
-    assert.equal(0, code)
-    serving({handler = function(req) return req.path end, cert = cert, key = key}, function(s)
-      local c <close> = http.client {ca = cert}
-      assert.equal("/safe", assert(assert(c:get(s.url .. "/safe")):text()))
-    end)()
-    os.remove(key)
-    os.remove(cert)
-  end)
-end)

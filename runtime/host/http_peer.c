@@ -175,6 +175,9 @@ mu_peer *mu_peer_new(mu_server *server, struct MHD_Connection *connection) {
 
 void mu_peer_closed(mu_peer *peer) {
   mu_server *server = peer->server;
+  void *begun =
+      peer->request; /* only its first line came: the library does not say that such a one is over */
+  mu_request_completed(server, NULL, &begun, MHD_REQUEST_TERMINATED_WITH_ERROR);
   mu_list_remove(&peer->link);
   if (!server->closing && !peer->left && server->lingerers < LINGER_MOST && sends(peer))
     linger(server, peer->socket);

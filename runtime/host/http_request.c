@@ -55,8 +55,9 @@ void *mu_request_line(void *cls, const char *uri, struct MHD_Connection *connect
       server->all->mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   mu_peer *peer = info ? info->socket_context : NULL;
   server->busy = true;
-  if (peer) peer->settled = false;
-  if (!r || !(r->target = strdup(uri))) return free(r), NULL;
+  if (!peer || !r || !(r->target = strdup(uri))) return free(r), NULL;
+  peer->settled = false;
+  peer->request = r;
   mu_list_init(&r->arrival);
   mu_list_init(&r->quiet);
   mu_list_push(&server->requests, &r->link);
@@ -64,7 +65,6 @@ void *mu_request_line(void *cls, const char *uri, struct MHD_Connection *connect
   r->peer = peer;
   r->references = 1;
   server->references++;
-  server->active++;
   return r;
 }
 
@@ -117,6 +117,7 @@ void mu_request_completed(void *cls, struct MHD_Connection *connection, void **c
   if (!r) return;
   *ctx = NULL;
   drop_response(r);
+  bool whole_head = r->connection;
   r->connection = NULL;
   if (r->suspended) server->suspended--;
   r->suspended = false;
@@ -128,7 +129,7 @@ void mu_request_completed(void *cls, struct MHD_Connection *connection, void **c
   if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK) r->bodyless = true; /* what is written now, goes nowhere */
   else mu_request_abort(r);
   mu_server_wake(server->s, &r->writer);
-  if (--server->active == 0) mu_server_wake(server->s, &server->idler);
+  if (whole_head && --server->active == 0) mu_server_wake(server->s, &server->idler);
   mu_request_release(r);
 }
 
@@ -190,7 +191,8 @@ static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, c
                              const char *version) {
   mu_server *server = r->server;
   r->connection = connection;
-  if (r->peer) r->peer->request = r, mu_peer_expect_body(r->peer, 0);
+  server->active++;
+  if (r->peer) mu_peer_expect_body(r->peer, 0);
   if (strlen(method) >= sizeof r->method) return refuse(r, 501, "unknown method\n");
   strcpy(r->method, method);
   strncpy(r->version, version, sizeof r->version - 1);

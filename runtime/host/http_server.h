@@ -46,7 +46,7 @@ typedef struct {
   uv_idle_t idle;       /* keeps the loop from waiting, while the library has more to do */
   mu_link connections, requests, arrived, unwatched, lingering;
   mu_op *acceptor, *idler; /* who waits for a request, for the end of all, or NULL */
-  size_t active;           /* requests that the library has not completed */
+  size_t active;           /* requests whose heads are here, and that the library has not completed */
   size_t suspended;        /* of these */
   size_t lingerers;
   uint64_t pause; /* ms to the next look, if the library wants to run without need */
@@ -64,7 +64,7 @@ typedef struct mu_request mu_request;
 typedef struct {
   mu_link link;
   mu_server *server;
-  mu_request *request; /* the present one, or NULL */
+  mu_request *request; /* the present one, from its first line on; or NULL */
   uv_poll_t watch;     /* on its socket, while the present one is suspended */
   int socket;
   bool watchable;
