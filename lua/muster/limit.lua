@@ -16,6 +16,7 @@ local M = {}
 
 local now_of, is_free, take, queue_up = core.now, gate.is_free, gate.take, gate.queue_up
 local huge = math.huge
+local getmetatable = getmetatable
 
 ---@class muster.limiter
 ---@field name string?

@@ -67,10 +67,9 @@ local function pump(self, now)
   local queue = self.queue
   local waiter = queue.first
   if not waiter then return end
-  local grain = slack(now)
   repeat
     local wait = delay(self, now, waiter.tokens)
-    if wait > grain then
+    if wait > 0 and wait > slack(now) then
       if now + wait < waiter.wake_at then waiter.event:set() end
       return
     end

@@ -4,6 +4,7 @@ local core = require "muster.core"
 local gate = require "muster.limit.gate"
 
 local now_of, pump = core.now, gate.pump
+local getmetatable, setmetatable = getmetatable, setmetatable -- each request needs them
 
 local M = {}
 
@@ -60,10 +61,10 @@ end
 
 local function check_held(what, permit)
   local meta = getmetatable(permit)
-  if meta ~= Permit and meta ~= Loose then
-    error(("permit:%s: expected a permit, got %s; call it with a colon"):format(what, type(permit)), 3)
-  end
-  if not permit.at then error(("permit:%s: the permit was released before"):format(what), 3) end
+  local is_permit = meta == Permit or meta == Loose
+  if is_permit and permit.at then return end
+  if is_permit then error(("permit:%s: the permit was released before"):format(what), 3) end
+  error(("permit:%s: expected a permit, got %s; call it with a colon"):format(what, type(permit)), 3)
 end
 
 --- Makes one of a limiter, for so many tokens, which are taken already.
