@@ -157,7 +157,9 @@ describe("rm, recursive, of deep trees", function()
   end))
 
   it("of a directory that nobody holds any more", inside(function(at)
-    make_deep(assert(fs.tmp_dir {dir = at()}).path .. "/deep", 300)
+    local directory = assert(fs.tmp_dir {dir = at()})
+    make_deep(directory.path .. "/deep", 300)
+    directory = nil -- luacheck: ignore
     collectgarbage()
     collectgarbage()
     assert.same({}, fs.list(at()))
