@@ -264,3 +264,57 @@ describe("the end of the program", function()
     end
   end)
 end)
+
+describe("a connection that breaks before an answer", function()
+  --- A server that answers the first request of each connection, and hangs up on the second. -> its URL, seen methods
+  local function forgetful()
+    local seen = {}
+    local s = server.start(function(c)
+      local first = c:request()
+      if not first then return end
+      seen[#seen + 1] = first.method
+      c:write "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+      local second = c:request()
+      if second then seen[#seen + 1] = second.method end
+    end)
+    return s, seen
+  end
+
+  it("is no reason to send a POST again: it may have happened", function()
+    local s <close>, seen = forgetful()
+    local client <close> = http.client()
+    assert.equal("ok", client:post(s.url, {body = "1"}):text())
+    local res, err = client:post(s.url, {body = "2"})
+    assert.is_nil(res)
+    assert.equal("reset", err.kind)
+    assert.is_true(err.retryable)
+    assert.matches("not sent again", err.message)
+    assert.same({"POST", "POST"}, seen)
+    assert.equal("ok", client:post(s.url, {body = "3"}):text())
+  end)
+
+  it("is none for GET and PUT, which are sent again", function()
+    for _, method in ipairs {"GET", "PUT", "DELETE"} do
+      local s <close>, seen = forgetful()
+      local client <close> = http.client()
+      for _ = 1, 2 do assert.equal("ok", client:request({url = s.url, method = method, body = "x"}):text()) end
+      assert.same({method, method, method}, seen)
+    end
+  end)
+
+  it("is none for PATCH, whatever its body", function()
+    local s <close>, seen = forgetful()
+    local client <close> = http.client()
+    local function pieces()
+      local sent = false
+      return function()
+        if sent then return nil end
+        sent = true
+        return "x"
+      end
+    end
+    assert.equal("ok", client:request({url = s.url, method = "PATCH", body = pieces()}):text())
+    assert.equal("reset", select(2, client:request {url = s.url, method = "PATCH", body = pieces()}).kind)
+    assert.same({"PATCH", "PATCH"}, seen)
+  end)
+end)

@@ -94,6 +94,7 @@ static mu_http_kind kind_in(const mu_http_exchange *x, CURLcode code, const char
   if (code == CURLE_RECV_ERROR && strstr(text, "chunk")) return MU_HTTP_PROTOCOL;
   if (code == CURLE_UNSUPPORTED_PROTOCOL && x->connected) return MU_HTTP_PROTOCOL; /* HTTP/0.9 */
   if (code == CURLE_OUT_OF_MEMORY && x->connected) return MU_HTTP_TOO_LARGE;       /* a line of the head */
+  if (code == CURLE_SEND_FAIL_REWIND && x->connected) return MU_HTTP_RESET; /* would have sent it again */
   if (code == CURLE_SSL_CONNECT_ERROR) {
     long error = 0;
     x->http->curl.getinfo(x->easy->curl, CURLINFO_OS_ERRNO, &error);

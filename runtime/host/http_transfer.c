@@ -165,9 +165,23 @@ size_t mu_http_on_send(char *data, size_t size, size_t n, void *easy) {
   return n;
 }
 
+/* May it be sent twice without happening twice? RFC 9110, 9.2.2. */
+static bool is_idempotent(const char *method) {
+  static const char *const names[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(method, names[i]) == 0) return true;
+  return false;
+}
+
+/* libcurl sends a request again, by itself, when a connection that was used before breaks without an answer. */
 int mu_http_on_connected(void *easy, char *to, char *from, int to_port, int from_port) {
   mu_http_exchange *x = ((mu_http_easy *)easy)->x;
   (void)to, (void)from, (void)to_port, (void)from_port;
+  if (x->connected && !is_idempotent(x->request.method)) {
+    mu_http_fail(x, MU_HTTP_RESET,
+                 "the connection broke before an answer; what may have happened is not sent again");
+    return CURL_PREREQFUNC_ABORT;
+  }
   x->connected = true;
   mu_http_moved(x);
   return CURL_PREREQFUNC_OK;

@@ -226,9 +226,14 @@ local function connect(settings)
   if not (settings.base_url or settings.provider) then
     own = assert(service.start { latency = settings.latency })
   end
-  local client = llm.client { provider = settings.provider, base_url = own and own.url or settings.base_url,
-    model = settings.model or models[settings.provider or "openai"], api_key = own and "none",
-    concurrency = own and #sentences }
+  local client = llm.client {
+    provider = settings.provider,
+    base_url = own and own.url or settings.base_url,
+    api_key = own and "none" or nil,
+    model = settings.model or models[settings.provider or "openai"],
+    retry = { attempts = 3 },
+    concurrency = own and #sentences or nil,
+  }
   return client, own
 end
 
