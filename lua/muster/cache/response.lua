@@ -13,8 +13,9 @@ Response.__name = "cassette.response"
 
 --- pull() -> the next chunk; nil at the end; nil and an error. closed() is told that nobody pulls any more.
 function M.new(line, url, pull, closed)
+  local list = table.move(line.headers, 1, #line.headers, 1, {}) -- that of the tape stays a list
   return setmetatable({status = line.status, ok = line.status >= 200 and line.status <= 299, url = url,
-    headers = headers.of(line.headers), http_version = line.version, pull = pull, closed = closed,
+    headers = headers.of(list), http_version = line.version, pull = pull, closed = closed,
     timing = {dns = 0, connect = 0, tls = 0, first_byte = line.wait, total = line.wait}}, Response)
 end
 
