@@ -1,9 +1,13 @@
 -- muster.llm over real HTTP, against the service in scripts/service.
 local async = require "muster"
+local cache = require "muster.cache"
+local fs = require "muster.fs"
 local limit = require "muster.limit"
 local llm = require "muster.llm"
 local schema = require "muster.schema"
 local support = require "spec.support.service"
+local service = require "service"
+local virtual = require "muster.test".virtual
 
 local Person = schema.object({name = schema.string(), age = schema.integer(),
                               job = schema.nullable(schema.string())}):named "Person"
@@ -182,6 +186,45 @@ describe("llm over HTTP:", function()
     local record, meta = client:extract(Person, text, {grounding = {"name"}})
     assert.same(CARLA, record)
     assert.equal("Carla Reyes", text:sub(meta.spans[1].first, meta.spans[1].last))
+  end))
+
+  it("records a run, and replays it without the service", function()
+    local directory <close> = assert(fs.tmp_dir())
+    local tape = directory.path .. "/tape"
+    local texts = {SENTENCE, "Dan Bloch, 41, is a baker."}
+    local function run(url, transport)
+      local client = llm.client {base_url = url, model = "m", api_key = "sk-secret", transport = transport,
+                                 limiter = limit.limiter()}
+      local people = async.map(texts, function(text) return (assert(client:extract(Person, text))) end)
+      for person in client:extract_many(Person, SENTENCE) do people[3] = person end
+      return people
+    end
+    local url, first
+    do
+      local s <close> = assert(service.start {stream = {bytes = 3}})
+      local recorder = assert(cache.record(tape))
+      url = s.url
+      first = run(url, recorder)
+      assert(recorder:close())
+      s:stop()
+      async.wait {s.server.acceptor}
+    end
+    assert.is_nil(fs.read(tape):find("sk-secret", 1, true))
+    virtual(function()
+      local player = assert(cache.replay(tape))
+      assert.same(first, run(url, player))
+      assert.equal(0, player.left)
+    end)()
+  end)
+
+  it("keeps answers on the disk", asking({}, function(client, s)
+    local directory <close> = assert(fs.tmp_dir())
+    client.cache = assert(cache.open(directory.path))
+    local first = client:extract(Person, SENTENCE)
+    local second, meta = client:extract(Person, SENTENCE)
+    assert.same(first, second)
+    assert.is_true(meta.cached)
+    assert.equal(1, s:stats().requests)
   end))
 
   it("gives connection and permit back when it is cancelled", asking({service = {latency = 30}}, function(client, s)

@@ -489,7 +489,8 @@ describe("llm: the cache", function()
     assert.equal(0, meta.usage.total)
     assert.equal(0, meta.attempts)
     assert.equal(1, #transport.requests)
-    client:extract(Person, "y")
+    client:extract(Person, "y\xFF")
+    client:extract(Person, "y\xFF")
     assert.equal(2, #transport.requests)
     for key, value in pairs(cache) do
       if type(value) == "string" then assert.is_nil((key .. value):find("sk-secret", 1, true)) end

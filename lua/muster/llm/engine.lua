@@ -1,7 +1,7 @@
 --- One request and its answer: the cache, the budget, the one loop of retries, the limiter and the hooks around it.
-local cache = require "muster.cache"
 local core = require "muster.core"
 local cost = require "muster.llm.cost"
+local digest = require "muster.digest"
 local hooks = require "muster.llm.hooks"
 local json = require "muster.json"
 local live = require "muster.llm.live"
@@ -11,6 +11,7 @@ local wire = require "muster.llm.wire"
 local M = {}
 
 local fire = hooks.fire
+local CANONICAL = {canonical = true, invalid_utf8 = "replace"}
 local MOST_OUTPUT = 4096 -- tokens of an answer, where a budget asks for a limit, and nobody gave one
 
 ---@class muster.llm.exchange a request on its way
@@ -33,7 +34,8 @@ local function key_of(ex, body)
   local plain = {}
   for name, value in pairs(body) do plain[name] = value end
   plain.stream, plain.stream_options = nil, nil
-  return cache.key {base_url = client.base_url, path = client.path, body = plain}
+  local request = {base_url = client.base_url, path = client.path, body = plain}
+  return digest.sha256(json.encode(request, CANONICAL))
 end
 
 local function kept(ex)
