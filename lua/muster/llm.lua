@@ -21,6 +21,7 @@ local retry = require "muster.retry"
 local M = {}
 
 local DEADLINE = 600
+local RETRIES = 100 -- of a run, before any success: failures may be quicker than the first answers
 local TIMEOUT = {connect = 5, first_byte = 300, idle = 60} -- a long answer that does not stream begins late
 
 ---@class muster.llm.client
@@ -109,7 +110,7 @@ local function make(opts)
   return setmetatable({
     adapter = adapter, base_url = providers.public(base), path = adapter.path, url = url, model = opts.model,
     headers = headers, redact = redact, endpoint = function(_, model) return find(model) end,
-    retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget(),
+    retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
     transport = opts.transport or own_transport(), owns = not opts.transport,
