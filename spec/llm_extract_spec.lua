@@ -1,7 +1,6 @@
 local async = require "muster"
 local json = require "muster.json"
 local limit = require "muster.limit"
-local llm = require "muster.llm"
 local schema = require "muster.schema"
 local support = require "spec.support.llm"
 local virtual = require "muster.test".virtual
@@ -12,12 +11,7 @@ local Person = schema.object({name = schema.string(), age = schema.optional(sche
 local People = schema.list(Person)
 local ADA = {name = "Ada", age = 36}
 
-local function client_of(steps, opts)
-  local transport = support.transport(steps)
-  local made = {model = "m", base_url = "http://service/v1", transport = transport, limiter = limit.limiter()}
-  for name, value in pairs(opts or {}) do made[name] = value end
-  return llm.client(made), transport
-end
+local client_of = support.client
 
 local function calls(list, content)
   local body = said(content or json.null, "tool_calls")

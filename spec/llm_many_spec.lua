@@ -1,18 +1,11 @@
 local json = require "muster.json"
-local limit = require "muster.limit"
-local llm = require "muster.llm"
 local schema = require "muster.schema"
 local support = require "spec.support.llm"
 local virtual = require "muster.test".virtual
 
 local Person = schema.object({name = schema.string(), age = schema.optional(schema.integer())}):named "Person"
 
-local function client_of(steps, opts)
-  local transport = support.transport(steps)
-  local made = {model = "m", base_url = "http://service/v1", transport = transport, limiter = limit.limiter()}
-  for name, value in pairs(opts or {}) do made[name] = value end
-  return llm.client(made), transport, made.limiter
-end
+local client_of = support.client
 
 local function pieces(text, n)
   local list, last = {}, utf8.len(text)

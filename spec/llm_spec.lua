@@ -1,35 +1,15 @@
-local async = require "muster"
 local limit = require "muster.limit"
 local llm = require "muster.llm"
-local retry = require "muster.retry"
 local schema = require "muster.schema"
 local support = require "spec.support.llm"
 local virtual = require "muster.test".virtual
 
 local called, said, refused, broken, streamed = support.called, support.said, support.refused, support.broken,
   support.streamed
+local client_of, assert_idle = support.client, support.assert_idle
 
 local Person = schema.object({name = schema.string(), age = schema.optional(schema.integer())}):named "Person"
 local ADA = {name = "Ada", age = 36}
-
---- A client over a transport that answers from a list; the transport, and the limiter.
-local function client_of(steps, opts)
-  local transport = support.transport(steps)
-  local made = {model = "m", base_url = "http://service/v1", api_key = "sk-secret-123", transport = transport,
-                limiter = limit.limiter {name = "m"}}
-  for name, value in pairs(opts or {}) do made[name] = value end
-  return llm.client(made), transport, made.limiter
-end
-
-local function assert_idle(client, transport, limiter)
-  assert.equal(0, transport.open)
-  assert.equal(0, transport.in_flight)
-  assert.equal(0, limiter:stats().in_flight)
-  if client.budget then
-    assert.equal(0, client.budget.held.tokens)
-    assert.equal(0, #client.budget.queue)
-  end
-end
 
 describe("llm.client", function()
   it("refuses misuse, by name", function()
@@ -102,10 +82,10 @@ describe("llm.client", function()
     local _, err = client:chat "x"
     assert.equal("openai: Incorrect API key: ***. (401)", err.message)
     assert.equal("Bearer sk-secret-123", transport.requests[1].headers.Authorization)
-    client.transport, client.url = nil, nil
+    assert.equal("http://user:sk-secret-pw@service/v1/chat/completions", transport.requests[1].url)
+    client.transport = nil -- which keeps what it was sent
     look(client, 0)
     look(err, 0)
-    texts[1].url, texts[2][2].url = nil, nil
     look(texts, 0)
     assert.is_nil(tostring(client):find("sk-secret", 1, true))
   end))
@@ -169,261 +149,6 @@ describe("llm.chat", function()
     assert.equal(3, #transport.requests)
     assert.equal(5, transport.bodies[2].max_completion_tokens)
     assert.equal(5, transport.bodies[3].max_completion_tokens)
-  end))
-end)
-
-describe("llm: retries", function()
-  it("tries again what may pass, and counts the attempts", virtual(function()
-    local client, transport, limiter = client_of {refused(500), broken(), refused(529), {status = 200, body = "<html>"},
-                                                  said "x"}
-    local result, meta = client:chat "hi"
-    assert.equal("x", result.content)
-    assert.equal(5, meta.attempts)
-    assert.equal(4, client:usage().retries)
-    assert_idle(client, transport, limiter)
-  end))
-
-  it("gives up after six, and not before", virtual(function()
-    local client, transport = client_of({refused(500)}, {retry = {budget = retry.budget {floor = 1000}}})
-    local result, err, meta = client:chat "hi"
-    assert.is_nil(result)
-    assert.is_nil(meta)
-    assert.equal(6, #transport.requests)
-    assert.equal(500, err.status)
-    assert.equal(6, err.meta.attempts)
-  end))
-
-  it("does not try again what is the request's own fault", virtual(function()
-    local client, transport = client_of {refused(400)}
-    local _, err = client:chat "hi"
-    assert.equal(400, err.status)
-    assert.equal(1, #transport.requests)
-  end))
-
-  it("waits as long as it is told; a 429 is one cool-down for all, and no counted attempt", virtual(function()
-    local until_time = async.now() + 30
-    local client, transport, limiter = client_of {function()
-      if async.now() < until_time then return refused(429, "slow", {["retry-after"] = "7"}) end
-      return said "x"
-    end}
-    local tasks = {}
-    for i = 1, 10 do tasks[i] = async.spawn(function() return client:chat "hi" end) end
-    for _, task in ipairs(tasks) do assert.equal("x", task:await().content) end
-    assert.is_true(#transport.requests < 60)
-    assert_idle(client, transport, limiter)
-  end))
-
-  it("ends at the deadline of the item, though a 429 is no counted attempt", virtual(function()
-    local client = client_of({refused(429)}, {retry = {deadline = 60}})
-    local from = async.now()
-    local _, err = client:chat "hi"
-    assert.is_true(err.limited or err.kind == "timeout")
-    assert.is_true(async.now() - from <= 60 + 61) -- and the last back-off
-  end))
-
-  it("breaks off a request at the deadline", virtual(function()
-    local client, transport, limiter = client_of({{body = said "x", delay = 1e6}}, {retry = {deadline = 60}})
-    local from = async.now()
-    local _, err = client:chat "hi"
-    assert.equal("timeout", err.kind)
-    assert.equal(60, async.now() - from)
-    assert_idle(client, transport, limiter)
-  end))
-
-  it("does not count the time in a queue that moves for the deadline", virtual(function()
-    local failed = {}
-    local client = client_of({function(body)
-      local text = body.messages[1].content
-      if not failed[text] then
-        failed[text] = true
-        return {status = 500, body = "x", delay = 10}
-      end
-      return {body = said(text), delay = 10}
-    end}, {concurrency = 1, limiter = limit.limiter {concurrency = 1}, retry = {
-      deadline = 60, budget = retry.budget {floor = 1000}}})
-    local tasks = {}
-    for i = 1, 20 do tasks[i] = async.spawn(function() return client:chat(("item %d"):format(i)) end) end
-    for i, task in ipairs(tasks) do assert.equal(("item %d"):format(i), task:await().content) end
-  end))
-
-  it("parks what should wait for minutes", virtual(function()
-    local client, transport = client_of {refused(503, "later", {["retry-after"] = "300"})}
-    local from = async.now()
-    local _, err = client:chat "hi"
-    assert.is_true(err.parked)
-    assert.equal(1, #transport.requests)
-    assert.equal(from, async.now())
-  end))
-
-  it("is one loop: a retry around it makes no more attempts", virtual(function()
-    local client, transport = client_of({refused(500)}, {retry = {budget = retry.budget {floor = 1000}}})
-    retry(function() return client:chat "hi" end, {attempts = 3})
-    assert.is_true(#transport.requests <= 6)
-  end))
-
-  it("stays within a budget of retries for the whole run", virtual(function()
-    local client, transport = client_of {refused(500)}
-    local tasks = {}
-    for i = 1, 100 do tasks[i] = async.spawn(function() return client:chat "hi" end) end
-    async.wait(tasks)
-    assert.is_true(#transport.requests <= 200)
-  end))
-
-  it("pauses the client after an error that will not pass, until it is resumed", virtual(function()
-    local quota = {status = 429, body = {error = {message = "You exceeded your quota", code = "insufficient_quota"}}}
-    local client, transport, limiter = client_of {said "1", quota, said "3"}
-    client:chat "a"
-    local _, first = client:chat "b"
-    assert.is_true(first.fatal)
-    local _, second = client:chat "c"
-    assert.equal(first, second)
-    local stream = client:stream "d"
-    local ok, third = pcall(stream)
-    assert.is_false(ok)
-    assert.equal(first, third)
-    assert.equal(2, #transport.requests)
-    client:resume()
-    assert.equal("3", client:chat("e").content)
-    assert_idle(client, transport, limiter)
-  end))
-
-  it("stops those who wait for their turn when the quota is exhausted in mid-run", virtual(function()
-    local quota = {status = 429, delay = 1, body = {error = {message = "no", code = "insufficient_quota"}}}
-    local client, transport = client_of({quota}, {limiter = limit.limiter {concurrency = 2}})
-    local tasks = {}
-    for i = 1, 50 do tasks[i] = async.spawn(function() return client:chat "x" end) end
-    for _, task in ipairs(tasks) do
-      local _, err = task:await()
-      assert.is_true(err.fatal)
-    end
-    assert.equal(2, #transport.requests)
-  end))
-end)
-
-describe("llm: cancellation", function()
-  --- Cancels a call after so many seconds, and asserts that everything came back.
-  local function cancelled_at(seconds, steps, opts, call)
-    local client, transport, limiter = client_of(steps, opts)
-    local task = async.spawn(function() return call(client) end)
-    async.sleep(seconds)
-    task:cancel()
-    local ok, err = task:pawait()
-    assert.is_false(ok)
-    assert.is_true(async.is_cancelled(err))
-    assert_idle(client, transport, limiter)
-    return client, transport
-  end
-
-  local function extract(client) return client:extract(Person, "x") end
-
-  it("gives all back while it waits for the head of the answer", virtual(function()
-    cancelled_at(1, {{body = called(ADA), delay = 10}}, {budget = {tokens = 1e6}}, extract)
-  end))
-
-  it("gives all back while it reads the body", virtual(function()
-    cancelled_at(1, {{body = called(ADA), body_delay = 10}}, {budget = {tokens = 1e6}}, function(client)
-      -- the fake's body stays open when its reading is cut short, as a real one does not
-      local ok, err = pcall(extract, client)
-      client.transport.open = 0
-      assert.is_false(ok)
-      error(err, 0)
-    end)
-  end))
-
-  it("gives all back while it waits to try again", virtual(function()
-    local later = refused(503, "x", {["retry-after"] = "60"})
-    local _, transport = cancelled_at(3, {later}, {budget = {tokens = 1e6}}, extract)
-    assert.equal(1, #transport.requests)
-  end))
-
-  it("gives all back while it waits for a permit", virtual(function()
-    local limiter = limit.limiter {concurrency = 1}
-    local permit <close> = limiter:acquire()
-    local client, transport = client_of({called(ADA)}, {limiter = limiter, budget = {tokens = 1e6}})
-    local task = async.spawn(extract, client)
-    async.sleep(1)
-    task:cancel()
-    task:pawait()
-    assert.equal(0, client.budget.held.tokens)
-    assert.equal(0, limiter:stats().waiting)
-    assert.equal(0, #transport.requests)
-    assert.truthy(permit)
-  end))
-
-  it("gives all back while it waits for the budget", virtual(function()
-    local client, transport, limiter = client_of({{body = called(ADA), delay = 10}}, {budget = {tokens = 6000}})
-    local first = async.spawn(extract, client)
-    async.sleep(1)
-    local second = async.spawn(extract, client)
-    async.sleep(1)
-    second:cancel()
-    second:pawait()
-    assert.equal("Ada", first:await().name)
-    assert_idle(client, transport, limiter)
-    assert.equal(1, #transport.requests)
-  end))
-
-  it("gives all back while a stream comes, and pays for what came", virtual(function()
-    local step = streamed {"Hello", "you", "there"}
-    step.delta_delay = 2
-    local client = cancelled_at(5, {step}, {budget = {tokens = 1e6}}, function(client)
-      for _ in client:stream "x" do end
-    end)
-    assert.is_true(client:usage().estimated)
-    assert.is_true(client.budget.used.tokens > 0)
-  end))
-end)
-
-describe("llm: budgets", function()
-  it("stop before they are crossed, with many at once", virtual(function()
-    local usage = {prompt_tokens = 20, completion_tokens = 30, total_tokens = 50}
-    local client, transport, limiter = client_of({{body = called(ADA, nil, usage), delay = 1}},
-      {budget = {tokens = 1000}, max_tokens = 100})
-    local tasks, done = {}, 0
-    for i = 1, 100 do tasks[i] = async.spawn(function() return client:extract(Person, "x") end) end
-    for _, task in ipairs(tasks) do
-      local record, err = task:await()
-      if record then done = done + 1 else assert.equal("budget", err.kind) end
-    end
-    assert.equal(done, #transport.requests)
-    assert.is_true(done >= 10 and client:usage().total <= 1000)
-    assert.equal(client:usage().total, client.budget.used.tokens)
-    assert_idle(client, transport, limiter)
-  end))
-
-  it("cap an answer that nobody capped", virtual(function()
-    local client, transport = client_of({said "x"}, {budget = {tokens = 10000}})
-    client:chat "hi"
-    assert.equal(4096, transport.bodies[1].max_tokens)
-    local _, err = client_of({said "x"}, {budget = {tokens = 4000}}):chat "hi"
-    assert.equal("budget", err.kind)
-  end))
-
-  it("of money are by the price", virtual(function()
-    local usage = {prompt_tokens = 100, completion_tokens = 100, total_tokens = 200}
-    local client = client_of({said("x", nil, usage)},
-      {budget = {money = 0.001}, prices = {m = {input = 1, output = 2}}, max_tokens = 100})
-    local n = 0
-    local result, err = client:chat "hi"
-    while result do
-      n = n + 1
-      result, err = client:chat "hi"
-    end
-    assert.equal("money", err.budget)
-    assert.is_true(n >= 2 and client:usage().cost <= 0.001)
-  end))
-
-  it("of time end what is under way", virtual(function()
-    local client, transport, limiter = client_of({{body = said "x", delay = 7}}, {budget = {seconds = 10}})
-    assert.equal("x", client:chat("a").content)
-    local from = async.now()
-    local _, err = client:chat "b"
-    assert.equal("seconds", err.budget)
-    assert.equal(3, async.now() - from)
-    _, err = client:chat "c"
-    assert.equal("budget", err.kind)
-    assert.equal(2, #transport.requests)
-    assert_idle(client, transport, limiter)
   end))
 end)
 

@@ -27,7 +27,8 @@ local TIMEOUT = {connect = 5, first_byte = 300, idle = 60} -- a long answer that
 ---@class muster.llm.client
 ---@field adapter table
 ---@field base_url string without user and password
----@field url string
+---@field url string the same of where requests go
+---@field target fun(): string with user and password
 ---@field model string?
 ---@field totals table
 ---@field stopped table? the error after which nothing is sent any more
@@ -108,8 +109,8 @@ local function make(opts)
   local headers, redact, key = secrets_of(adapter, opts)
   local find = endpoints(opts, url, key, adapter.quirks)
   return setmetatable({
-    adapter = adapter, base_url = providers.public(base), path = adapter.path, url = url, model = opts.model,
-    headers = headers, redact = redact, endpoint = function(_, model) return find(model) end,
+    adapter = adapter, base_url = providers.public(base), path = adapter.path, url = providers.public(url),
+    model = opts.model, headers = headers, target = function() return url end, redact = redact, endpoint = function(_, model) return find(model) end,
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,

@@ -2,6 +2,8 @@
 local async = require "muster"
 local core = require "muster.core"
 local json = require "muster.json"
+local limit = require "muster.limit"
+local llm = require "muster.llm"
 
 local M = {}
 
@@ -96,6 +98,24 @@ function M.transport(steps)
                          transport = self}, Response)
   end
   return self
+end
+
+--- A client over a transport that answers from a list; the transport, and the limiter.
+function M.client(steps, opts)
+  local transport = M.transport(steps)
+  local made = {model = "m", base_url = "http://service/v1", api_key = "sk-secret-123", transport = transport,
+                limiter = limit.limiter {name = "m"}}
+  for name, value in pairs(opts or {}) do made[name] = value end
+  return llm.client(made), transport, made.limiter
+end
+
+--- Raises if anything is still held.
+function M.assert_idle(client, transport, limiter)
+  assert(transport.open == 0, "a response is open")
+  assert(transport.in_flight == 0, "a request is under way")
+  assert(limiter:stats().in_flight == 0, "a permit is held")
+  local budget = client.budget
+  assert(not budget or budget.held.tokens == 0 and not budget.queue[1], "some of the budget is held")
 end
 
 return M

@@ -102,7 +102,7 @@ local function post(ex)
   fire(client, "request", info_of(ex))
   ex.sent = core.now()
   local response, err = client.transport:request {
-    method = "POST", url = client.url, headers = client.headers(), body = ex.text, timeout = client.timeout,
+    method = "POST", url = client.target(), headers = client.headers(), body = ex.text, timeout = client.timeout,
   }
   if response then ex.job.endpoint.limiter:learn(response.headers) end
   return response, err
