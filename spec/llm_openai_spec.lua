@@ -92,7 +92,10 @@ end)
 describe("llm.openai.adapt", function()
   local function adapt(text, quirks, fields, param)
     local _, err = respond({error = {message = text, param = param}}, 400)
-    return openai.adapt(err, call(fields), quirks)
+    local made = call(fields)
+    made.quirks = {}
+    for name, value in pairs(quirks) do made.quirks[name] = value end
+    return openai.adapt(err, made, quirks)
   end
 
   it("learns each quirk once", function()
@@ -111,6 +114,13 @@ describe("llm.openai.adapt", function()
       assert.same(case[2], quirks)
       assert.is_false(adapt(case[1], quirks, case[3], case[4]), case[1])
     end
+  end)
+
+  it("asks again after what another call has learned meanwhile", function()
+    local quirks = {no_strict = true}
+    local _, err = respond({error = {message = "unknown key 'strict'"}}, 400)
+    assert.is_true(openai.adapt(err, call(), quirks))
+    assert.same({no_strict = true}, quirks)
   end)
 
   it("learns nothing from other errors", function()

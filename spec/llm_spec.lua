@@ -1,3 +1,4 @@
+local async = require "muster"
 local limit = require "muster.limit"
 local llm = require "muster.llm"
 local schema = require "muster.schema"
@@ -149,6 +150,17 @@ describe("llm.chat", function()
     assert.equal(3, #transport.requests)
     assert.equal(5, transport.bodies[2].max_completion_tokens)
     assert.equal(5, transport.bodies[3].max_completion_tokens)
+  end))
+
+  it("learns it for all that are under way", virtual(function()
+    local client = client_of {function(body)
+      local wrong = body.max_tokens and {status = 400, delay = 1, body = {error = {param = "max_tokens",
+        message = "Use 'max_completion_tokens' instead of 'max_tokens'."}}}
+      return wrong or said "x"
+    end}
+    local texts = {"a", "b", "c", "d"}
+    local answers = async.map(texts, function(text) return client:chat({messages = text, max_tokens = 5}).content end)
+    assert.same({"x", "x", "x", "x", n = 4}, answers)
   end))
 end)
 

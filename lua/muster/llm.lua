@@ -110,7 +110,8 @@ local function make(opts)
   local find = endpoints(opts, url, key, adapter.quirks)
   return setmetatable({
     adapter = adapter, base_url = providers.public(base), path = adapter.path, url = providers.public(url),
-    model = opts.model, headers = headers, target = function() return url end, redact = redact, endpoint = function(_, model) return find(model) end,
+    model = opts.model, headers = headers, target = function() return url end, redact = redact,
+    endpoint = function(_, model) return find(model) end,
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,

@@ -238,7 +238,8 @@ end
 
 local function prepare(job, call)
   local client = job.client
-  call.model, call.quirks = job.model, job.endpoint.quirks
+  call.model, call.quirks = job.model, {}
+  for name, value in pairs(job.endpoint.quirks) do call.quirks[name] = value end -- others learn meanwhile
   if client.budget and client.budget.counts then -- a hard limit needs to know the most that an answer can be
     call.max_tokens = call.max_tokens or client.adapter.max_tokens or MOST_OUTPUT
   end

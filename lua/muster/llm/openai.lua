@@ -128,15 +128,16 @@ local adaptations = {
 
 --- Learns from an error how this server wants to be asked. True if asking again makes sense.
 ---@param err muster.llm.error
----@param call muster.llm.call
+---@param call muster.llm.call with the quirks that it was sent with
 ---@param quirks table what is known of the server and model; changed
 ---@return boolean
 function M.adapt(err, call, quirks)
   if err.status ~= 400 and err.status ~= 422 then return false end
+  local used = call.quirks or {}
   for _, adaptation in ipairs(adaptations) do
     local name, value = adaptation[1], adaptation[2](err, call)
-    if value ~= nil and quirks[name] == nil then
-      quirks[name] = value
+    if value ~= nil and used[name] == nil then
+      if quirks[name] == nil then quirks[name] = value end -- else another call was quicker
       return true
     end
   end
