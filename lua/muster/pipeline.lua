@@ -1,0 +1,246 @@
+--- Pipelines: a source, stages in one visible order, a sink; bounded memory, progress, and, with a journal, runs that
+--- can be killed at any instant and resumed.
+--
+--   local run = pipeline {
+--     source = pipeline.source.files "/usr/share/doc/*/copyright",
+--     read, rules, ask_for_the_rest, merge,
+--     sink = pipeline.sink.jsonl "copyrights.jsonl",
+--     limit = 100, journal = "copyrights.db",
+--   }
+--   os.exit(run:main(arg))
+--
+-- A stage is a plain function: stage(value, item) returns the value for the next one; nil to leave the item out; nil
+-- and an error, or raises, if it failed. Each item goes through all stages in a task of its own, at most `limit` at
+-- once. The records reach the sink in the order of the source. With a journal an item's result and that it is done are one
+-- commit, and the output is what the journal holds: exactly once, though a call that was under way when the run was
+-- killed is made again.
+local async = require "muster"
+local fingerprint = require "muster.pipeline.fingerprint"
+local item_of = require "muster.pipeline.item"
+local options = require "muster.options"
+local progress = require "muster.progress"
+local sink = require "muster.pipeline.sink"
+local source = require "muster.pipeline.source"
+local summary = require "muster.pipeline.summary"
+
+local M = {source = source, sink = sink}
+
+local DEFAULT_LIMIT <const> = 16
+
+---@class muster.pipeline
+---@field name string
+---@field stages muster.pipeline.stage[]
+local Pipeline = {}
+Pipeline.__index = Pipeline
+Pipeline.__name = "pipeline"
+
+-- ---- what is given ----
+
+local function is_callable(v)
+  local mt = type(v) ~= "function" and getmetatable(v)
+  return type(v) == "function" or type(mt) == "table" and mt.__call ~= nil
+end
+
+local a_string = {function(v) return type(v) == "string" and v ~= "" end, "a string, not empty"}
+local a_table = {function(v) return type(v) == "table" end, "a table"}
+local a_function = {is_callable, "a function"}
+local anything = {function() return true end}
+local policies = {park = true, skip = true, stop = true}
+
+local known = {
+  name = a_string, source = anything, sink = anything, key = a_function, limit = options.kinds.count,
+  buffer = options.kinds.size, journal = a_string, fingerprint = a_table, timeout = options.kinds.seconds,
+  on_error = {function(v) return policies[v] end, '"park", "skip" or "stop"'},
+  order = {function(v) return v == "input" or v == "completion" end, '"input" or "completion"'},
+  many = options.kinds.flag, client = a_table, limiter = a_table,
+}
+
+local function stage_of(i, value)
+  local stage = value
+  if not is_callable(value) then
+    if type(value) ~= "table" or not is_callable(value[2]) or type(value[1]) ~= "string" then
+      error(("pipeline: stage %d must be a function, or {name, function, limit=}, got %s"):format(i, type(value)), 4)
+    end
+    local opts = {}
+    for name, option in pairs(value) do
+      if type(name) == "string" then opts[name] = option end
+    end
+    options.check("pipeline: stage " .. value[1], opts, {limit = options.kinds.count})
+    stage = value[2]
+    return {name = value[1], fn = stage, room = opts.limit and async.semaphore(opts.limit)}
+  end
+  return {name = "stage " .. i, fn = stage}
+end
+
+local function split(spec)
+  local opts, stages = {}, {}
+  for name, value in pairs(spec) do
+    if math.type(name) ~= "integer" then opts[name] = value end
+  end
+  for i = 1, #spec do stages[i] = stage_of(i, spec[i]) end
+  return opts, stages
+end
+
+local function expected(name, what, value)
+  error(("pipeline: option '%s' must be %s, got %s"):format(name, what, tostring(value)), 3)
+end
+
+local function make(_, spec)
+  if type(spec) ~= "table" then error("pipeline: expected a table, got " .. type(spec), 2) end
+  local opts, stages = split(spec)
+  options.check("pipeline", opts, known)
+  local from = source.of(opts.source)
+  local to = opts.sink == nil and sink.call(function() end) or sink.of(opts.sink)
+  if not from then expected("source", "a source, a list or an iterator", opts.source) end
+  if not to then expected("sink", "a sink, a function or a path that ends in .jsonl", opts.sink) end
+  return setmetatable({
+    name = opts.name or "pipeline", source = from, stages = stages, sink = to, key = opts.key,
+    limit = opts.limit or DEFAULT_LIMIT, buffer = opts.buffer, journal_path = opts.journal, timeout = opts.timeout,
+    on_error = opts.on_error or "park", ordered = opts.order ~= "completion", many = opts.many, client = opts.client,
+    limiter = opts.limiter, fingerprint = opts.fingerprint or {},
+  }, Pipeline)
+end
+
+-- ---- one run ----
+
+---@class muster.pipeline.running the state of one run
+---@field pipeline muster.pipeline
+---@field summary muster.pipeline.summary
+---@field bar muster.progress
+---@field journal muster.journal|false
+---@field writer table of the sink
+---@field stopped any the error for which no more items are taken
+
+--- The items of the source, one at a time: what async.stream pulls.
+local function feed(self)
+  local step, closing = self.pipeline.source.open()
+  local position = 0
+  self.closing = closing
+  return function()
+    if self.stopped then return nil end
+    local value, key = step()
+    if value == nil then return nil end
+    position = position + 1
+    return item_of.new(self.pipeline, value, key, position)
+  end
+end
+
+--- What a failure means for the run.
+local function failed(self, item, err)
+  item.error = err
+  local policy = type(err) == "table" and err.fatal and "stop" or self.pipeline.on_error
+  item.state = policy == "stop" and "stopped" or policy == "skip" and "skipped" or "parked"
+  if policy == "stop" then self.stopped = self.stopped or err end
+  return item
+end
+
+--- Takes an item through the stages: the item, with its state and its result or its error.
+local function process(self, item)
+  local journal = self.journal
+  if journal and item_of.recall(journal, item) then return item end
+  local ok, value, err = pcall(item_of.through, self.pipeline, item)
+  if not ok then
+    if async.is_cancelled(value) then error(value, 0) end
+    value, err = nil, value
+  end
+  if err ~= nil and value == nil then
+    failed(self, item, err)
+  else
+    item.state, item.result = "done", value
+  end
+  if journal then item_of.keep(journal, item) end
+  return item
+end
+
+local function write_records(self, item)
+  if item.state ~= "done" or item.result == nil then return true end
+  if not self.pipeline.many then
+    self.summary.records = self.summary.records + 1
+    return self.writer:write(item.result, item, 1)
+  end
+  for part, record in ipairs(item.result) do
+    self.summary.records = self.summary.records + 1
+    local ok, err = self.writer:write(record, item, part)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+--- Deals with what has come of an item. Nil and an error if the run cannot go on.
+local function take(self, item)
+  self.summary:count(item)
+  if self.bar then
+    if item.state == "done" then self.bar:done() else self.bar:fail() end
+  end
+  if item.broken then return nil, item.broken end
+  return write_records(self, item)
+end
+
+local function go_through(self)
+  local p = self.pipeline
+  local stream <close> = async.stream(feed(self), function(item) return process(self, item) end,
+    {limit = p.limit, ordered = p.ordered, buffer = p.buffer})
+  for item in stream do
+    local ok, err = take(self, item)
+    if not ok then return nil, err end
+  end
+  if self.stopped then return nil, self.stopped end
+  return true
+end
+
+local function close_source(self, err)
+  local close = self.closing and (getmetatable(self.closing) or {}).__close
+  if close then close(self.closing, err) end
+end
+
+--- The journal; false if there is to be none; nil and an error.
+local function open_journal(p, opts)
+  if not p.journal_path then return false end
+  return require "muster.journal".open(p.journal_path, {
+    fingerprint = fingerprint.of(p), fresh = opts.fresh, mixed = opts.mixed, retry_failed = opts.retry_failed,
+  })
+end
+
+local run_options = {
+  fresh = options.kinds.flag, mixed = options.kinds.flag, retry_failed = options.kinds.flag, quiet = options.kinds.flag,
+}
+
+local function run(self, p, opts)
+  local journal <close>, err = open_journal(p, opts)
+  if journal == nil then return nil, err end
+  self.journal = journal
+  self.writer, err = p.sink.open()
+  if not self.writer then return nil, err end
+  local finished = false
+  local _ <close> = setmetatable({}, {__close = function(_, problem)
+    close_source(self, problem)
+    if not finished then async.shield(self.writer.finish, self.writer, false) end
+  end})
+  local ok, why = go_through(self)
+  finished = true
+  local written, problem = self.writer:finish(ok)
+  if not ok then return nil, why end
+  return written, problem
+end
+
+--- Runs it: every item of the source that the journal does not know to be done.
+---@async
+---@param opts {fresh: boolean?, mixed: boolean?, retry_failed: boolean?, quiet: boolean?}?
+--- fresh: forget what earlier runs have done; mixed: keep it, though the script or the schema has changed;
+--- retry_failed: try the parked and skipped items again; quiet: show no progress
+---@return muster.pipeline.summary? summary
+---@return any error
+---@return muster.pipeline.summary? summary how far the run has come, if it failed
+function Pipeline:run(opts)
+  opts = options.check("pipeline:run", opts, run_options)
+  local counts = summary.new(self, async.now)
+  local bar <close> = progress.start {label = self.name, total = self.source.total, quiet = opts.quiet or false,
+    client = self.client, limiter = self.limiter}
+  local ok, err = run({pipeline = self, summary = counts, bar = bar}, self, opts)
+  counts:finish()
+  bar:finish()
+  if ok then return counts end
+  return nil, err, counts
+end
+
+return setmetatable(M, {__call = make})

@@ -1,0 +1,198 @@
+--- Where the records of a pipeline go. A sink is a table: open() returns a writer, or nil and an error; a writer has
+--- write(record, item), which returns nil and an error if it failed, and finish(ok).
+local csv = require "muster.csv"
+local failure = require "muster.failure"
+local fs = require "muster.fs"
+local json = require "muster.json"
+
+local M = {}
+
+---@class muster.pipeline.sink
+---@field open fun(): table?, muster.error?
+---@field path string? the file it writes
+local Sink = {}
+Sink.__index = Sink
+Sink.__name = "pipeline.sink"
+
+local function sink(open, path) return setmetatable({open = open, path = path}, Sink) end
+
+---@return boolean
+function M.is(value) return getmetatable(value) == Sink end
+
+-- ---- files ----
+
+local BUFFER <const> = 64 * 1024 -- bytes that are written at once
+
+---@class muster.pipeline.file_writer
+local FileWriter = {}
+FileWriter.__index = FileWriter
+
+--- Is what is at the path still the file that is being written?
+local function check_place(self)
+  local stat, err = fs.stat(self.path)
+  if not stat and err.kind ~= "not_found" then return nil, err end
+  local own = self.file:stat()
+  if stat and own and stat.ino == own.ino and stat.dev == own.dev then return true end
+  return nil, failure.new("sink", "write " .. self.path, "it was removed or replaced while it was written",
+    {path = self.path})
+end
+
+function FileWriter:flush()
+  local text = table.concat(self.texts)
+  self.texts, self.size = {}, 0
+  local ok, err = check_place(self)
+  if ok and text ~= "" then ok, err = self.file:write(text) end
+  if not ok then self.broken = err end
+  return ok, err
+end
+
+function FileWriter:write(record)
+  if self.broken then return nil, self.broken end
+  local ok, text = pcall(self.text_of, record)
+  if not ok then return nil, failure.new("sink", "write " .. self.path, tostring(text), {path = self.path}) end
+  self.texts[#self.texts + 1] = text
+  self.size = self.size + #text
+  if self.size >= BUFFER then return self:flush() end
+  return true
+end
+
+--- Puts what there is on the disk.
+function FileWriter:finish()
+  local ok, err = true, self.broken
+  if not err then ok, err = self:flush() end
+  if ok and not err then ok, err = self.file:sync() end
+  self.file:close()
+  if err then return nil, err end
+  return ok
+end
+
+local function file_sink(what, path, text_of)
+  failure.check_path(what, path)
+  return sink(function()
+    local file, err = fs.open(path, "w")
+    if not file then return nil, err end
+    return setmetatable({path = path, file = file, text_of = text_of(), texts = {}, size = 0}, FileWriter)
+  end, path)
+end
+
+--- A file of JSON lines, one a record. It is written anew by each run: what earlier runs have done is in the journal.
+---@param path string
+---@return muster.pipeline.sink
+function M.jsonl(path)
+  return file_sink("sink.jsonl", path, function()
+    return function(record) return json.encode(record) .. "\n" end
+  end)
+end
+
+--- A file of comma-separated values.
+---@param path string
+---@param columns string[] names of fields, in their order
+---@param opts {header: boolean?, separator: string?}?
+---@return muster.pipeline.sink
+function M.csv(path, columns, opts)
+  if type(columns) ~= "table" or #columns == 0 then error("sink.csv: expected a list of columns", 2) end
+  opts = opts or {}
+  local form = {separator = opts.separator}
+  csv.line(columns, form)
+  return file_sink("sink.csv", path, function()
+    local first = opts.header ~= false
+    return function(record)
+      local row = {n = #columns}
+      for i, name in ipairs(columns) do
+        local value = record[name]
+        if type(value) == "table" then value = json.encode(value) end
+        if value ~= json.null then row[i] = value end
+      end
+      local head = first and csv.line(columns, form) or ""
+      first = false
+      return head .. csv.line(row, form)
+    end
+  end)
+end
+
+-- ---- others ----
+
+--- A function that is called with each record, and the item it is of. It may await; what it raises, or nil and an
+--- error, ends the run.
+---@param fn fun(record: any, item: muster.pipeline.item): any, any
+---@return muster.pipeline.sink
+function M.call(fn)
+  if type(fn) ~= "function" then error("sink.call: expected a function, got " .. type(fn), 2) end
+  return sink(function()
+    return {
+      write = function(_, record, item)
+        local ok, err = fn(record, item)
+        if ok == nil and err ~= nil then return nil, err end
+        return true
+      end,
+      finish = function() return true end,
+    }
+  end)
+end
+
+local EMPTY = {}
+
+local function column_names(columns)
+  local names, marks = {}, {}
+  for i, name in ipairs(columns) do
+    names[i], marks[i] = '"' .. name:gsub('"', '""') .. '"', "?"
+  end
+  return table.concat(names, ", "), table.concat(marks, ", ")
+end
+
+--- A table of an open `muster.store`, which is made if it is not there. Its key is the item's, and which of the item's
+--- records it is, so that a record that is written again takes its own place.
+---@param db muster.store
+---@param name string of the table
+---@param columns string[] names of fields
+---@return muster.pipeline.sink
+function M.table(db, name, columns)
+  if type(name) ~= "string" or type(columns) ~= "table" then error("sink.table: expected a name and columns", 2) end
+  local quoted = '"' .. name:gsub('"', '""') .. '"'
+  local names, marks = column_names(columns)
+  local insert = ("insert or replace into %s (item, part, %s) values (?, ?, %s)"):format(quoted, names, marks)
+  return sink(function()
+    local ok, err = db:exec(("create table if not exists %s (item text, part integer, %s, primary key (item, part))")
+      :format(quoted, names))
+    if not ok then return nil, err end
+    return {
+      write = function(_, record, item, part)
+        local values = {n = #columns + 2, item.key, part}
+        for i, column in ipairs(columns) do
+          local value = (record or EMPTY)[column]
+          if type(value) == "table" then value = json.encode(value) end
+          if value ~= json.null then values[i + 2] = value end
+        end
+        return db:exec(insert, table.unpack(values, 1, values.n))
+      end,
+      finish = function() return true end,
+    }
+  end)
+end
+
+--- The response of an HTTP server: each record as a Server-Sent Event, its data in JSON, then one named "end".
+---@param res muster.http.server.response
+---@return muster.pipeline.sink
+function M.events(res)
+  return sink(function()
+    return {
+      write = function(_, record, item)
+        return res:event {event = "record", id = tostring(item.position), data = json.encode(record)}
+      end,
+      finish = function(_, ok)
+        if ok then return res:event {event = "end", data = "{}"} end
+        return true
+      end,
+    }
+  end)
+end
+
+--- Makes a sink of what a script gives: one already, a function, or the path of a file: .jsonl.
+---@return muster.pipeline.sink?
+function M.of(value)
+  if M.is(value) then return value end
+  if type(value) == "function" then return M.call(value) end
+  if type(value) == "string" and value:find "%.jsonl$" then return M.jsonl(value) end
+end
+
+return M
