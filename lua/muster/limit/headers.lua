@@ -103,6 +103,21 @@ end
 local X_LIMIT_REQUESTS, X_REMAINING_REQUESTS = "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"
 local X_LIMIT_TOKENS, X_REMAINING_TOKENS = "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"
 
+local of_limits = {} -- the names that `numbers` reads
+for _, names in pairs(known) do
+  for _, field in ipairs {"limit", "remaining"} do
+    for _, name in ipairs(names[field]) do of_limits[name] = true end
+  end
+end
+
+--- Do headers say anything of limits? Those of most services do not, and to look for each name takes its time.
+local function is_silent(headers)
+  for name in pairs(headers) do
+    if type(name) == "string" and of_limits[name:lower()] then return false end
+  end
+  return true
+end
+
 --- The same as four numbers, without the resets, which tell a limiter nothing that it may rely on.
 ---@param headers table
 ---@return number? limit of requests
@@ -118,6 +133,7 @@ function M.numbers(headers)
              tokens ~= 0 and tokens or nil, count(headers[X_REMAINING_TOKENS])
     end
   end
+  if is_silent(headers) then return nil end
   local said = M.parse(headers)
   local requests, tokens = said.requests or {}, said.tokens or {}
   return requests.limit, requests.remaining, tokens.limit, tokens.remaining
