@@ -59,13 +59,17 @@ local function secrets_of(adapter, opts)
   return headers, redact, type(key) == "string" and key or tostring(key or "")
 end
 
---- The transport that is there unless another is given: an HTTP client, made at the first request.
-local function own_transport()
+--- The transport that is there unless another is given: an HTTP client, made at the first request. What is the same in
+--- all requests is the client's own: it need not be read and checked for each.
+---@param keeps_headers boolean are the headers the same in all requests?
+local function own_transport(keeps_headers)
   local client
   return {
     request = function(_, opts)
-      client = client or require "muster.http".client()
-      return client:request(opts)
+      local kept, sent = opts.headers, nil
+      if not keeps_headers then kept, sent = nil, kept end
+      client = client or require "muster.http".client {timeout = opts.timeout, headers = kept}
+      return client:request {method = opts.method, url = opts.url, body = opts.body, headers = sent}
     end,
     close = function()
       if client then client:close() end
@@ -115,7 +119,7 @@ local function make(opts)
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
-    transport = opts.transport or own_transport(), owns = not opts.transport,
+    transport = opts.transport or own_transport(opts.api_key == nil or type(opts.api_key) == "string"), owns = not opts.transport,
     extra = opts.extra, max_tokens = opts.max_tokens, temperature = opts.temperature,
     estimator = estimate.new(), totals = new_totals(),
   }, Client)
