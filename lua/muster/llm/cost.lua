@@ -1,8 +1,6 @@
 --- Usage added up, and what it costs by a price table.
 local M = {}
 
-local counts = {"input", "output", "total", "cached"}
-
 ---@class muster.llm.usage
 ---@field input integer tokens of prompts
 ---@field output integer tokens of answers
@@ -18,10 +16,10 @@ function M.zero() return {input = 0, output = 0, total = 0} end
 ---@param usage muster.llm.usage
 ---@return muster.llm.usage sum
 function M.add(sum, usage)
-  for _, name in ipairs(counts) do
-    if usage[name] then sum[name] = (sum[name] or 0) + usage[name] end
-  end
-  sum.estimated = sum.estimated or usage.estimated
+  sum.input, sum.output = sum.input + usage.input, sum.output + usage.output
+  sum.total = sum.total + usage.total
+  if usage.cached then sum.cached = (sum.cached or 0) + usage.cached end
+  if usage.estimated then sum.estimated = true end
   return sum
 end
 

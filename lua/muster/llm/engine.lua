@@ -91,15 +91,16 @@ end
 
 -- ---- one attempt ----
 
---- What the hooks are told.
-local function info_of(ex)
+--- What the hooks are told; nothing if nobody listens.
+local function info_of(ex, hook)
+  if not ex.client.hooks[hook] then return nil end
   return {model = ex.job.model, mode = ex.call.mode, attempt = ex.job.attempts, url = ex.client.url,
           stream = ex.call.stream or false, bytes = #ex.text, body = ex.text}
 end
 
 local function post(ex)
   local client = ex.client
-  fire(client, "request", info_of(ex))
+  fire(client, "request", info_of(ex, "request"))
   ex.sent = core.now()
   local response, err = client.transport:request {
     method = "POST", url = client.target(), headers = client.headers(), body = ex.text, timeout = client.timeout,
@@ -155,7 +156,7 @@ local function failed(ex, permit, err)
   judge(permit, err)
   err = cleaned(client, err)
   if err.fatal then client.stopped = client.stopped or err end
-  fire(client, "error", err, info_of(ex))
+  fire(client, "error", err, info_of(ex, "error"))
   return nil, err
 end
 
@@ -175,13 +176,13 @@ local function enter(ex)
   return permit
 end
 
---- Closes a permit, unless a stream keeps it.
-local function holding(ex, permit)
-  return setmetatable({}, {__close = function(_, err)
-    if ex.kept == permit then return end
-    local close = getmetatable(permit).__close
-    close(permit, err)
-  end})
+--- Closes the permit of an attempt, unless a stream keeps it.
+local Holding = {}
+function Holding:__close(err)
+  local permit = self.permit
+  if self.ex.kept == permit then return end
+  local close = getmetatable(permit).__close
+  close(permit, err)
 end
 
 local function attempt(ex, once)
@@ -189,7 +190,7 @@ local function attempt(ex, once)
   if client.stopped then return nil, client.stopped end
   local permit, err = enter(ex)
   if not permit then return nil, err end
-  local _ <close> = holding(ex, permit)
+  local _ <close> = setmetatable({ex = ex, permit = permit}, Holding)
   if client.stopped then return nil, client.stopped end
   local left = job:time_left()
   if left <= 0 then return nil, late(ex) end
@@ -200,7 +201,7 @@ local function attempt(ex, once)
   if result == false then err = late(ex) end
   if not result then return failed(ex, permit, err) end
   if not result.live then
-    fire(client, "response", result, info_of(ex))
+    fire(client, "response", result, info_of(ex, "response"))
   elseif not result.closed then
     ex.kept = permit
   end
@@ -255,6 +256,12 @@ local function adapted(job, call, err)
   return adapt ~= nil and err.kind == "api" and adapt(err, call, job.endpoint.quirks)
 end
 
+local function ask_and_settle(ex)
+  local result, err = ask(ex)
+  if result then settle(ex, ex.permit, ex.reservation, result.usage, size_of(result)) end
+  return result, err
+end
+
 local function send_once(ex)
   local client = ex.client
   if client.stopped then return nil, client.stopped end
@@ -262,11 +269,8 @@ local function send_once(ex)
   if result then return result end
   local reservation <close>, err = reserve(ex)
   if err then return nil, err end
-  result, err = in_time(ex, function(exchange)
-    local answer, problem = ask(exchange)
-    if answer then settle(exchange, exchange.permit, reservation, answer.usage, size_of(answer)) end
-    return answer, problem
-  end)
+  ex.reservation = reservation
+  result, err = in_time(ex, ask_and_settle)
   if not result then return nil, err end
   keep(ex, result)
   return result
@@ -297,7 +301,7 @@ local function on_end(ex, reservation)
     settle(ex, ex.permit, reservation, usage, bytes)
     if not result then return end
     ex.job:note(result)
-    fire(ex.client, "response", result, info_of(ex))
+    fire(ex.client, "response", result, info_of(ex, "response"))
     keep(ex, result)
   end
 end

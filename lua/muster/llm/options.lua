@@ -130,9 +130,8 @@ local function completed(what, client, opts)
   for name, value in pairs(opts) do made[name] = value end
   made.model = made.model or client.model
   if not made.model then fail("%s: no model, neither here nor of the client", what) end
-  for _, name in ipairs {"max_tokens", "temperature"} do
-    if made[name] == nil then made[name] = client[name] end
-  end
+  if made.max_tokens == nil then made.max_tokens = client.max_tokens end
+  if made.temperature == nil then made.temperature = client.temperature end
   if client.extra or made.extra then
     local extra = {}
     for name, value in pairs(client.extra or {}) do extra[name] = value end
