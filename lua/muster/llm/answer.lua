@@ -19,7 +19,7 @@ end
 ---@return any value nil if there is none
 ---@return table? problems
 function M.parse(text)
-  text = text:gsub("^%s*<think>.-</think>", "")
+  if text:find("<think>", 1, true) then text = text:gsub("^%s*<think>.-</think>", "") end
   if not text:find "%S" then return nil, reask.problem("json", "the answer is empty") end
   local value, err = decode(text)
   if not err then return value end
@@ -82,6 +82,12 @@ local function choose(calls, name)
   return right[1] and right or calls, right[1] ~= nil
 end
 
+--- What is to be expected: one call, of the right tool.
+local function from_call(text)
+  local value, problems = M.parse(text)
+  return {text = text, values = {value}, problems = problems}
+end
+
 local function from_calls(calls, name, list_key)
   local chosen, is_right = choose(calls, name)
   local texts = texts_of(chosen)
@@ -111,7 +117,9 @@ end
 ---@param list_key string? the field of the list, if the answer is nothing but one
 ---@return muster.llm.reading
 function M.read(result, mode, name, list_key)
-  if result.tool_calls[1] then return from_calls(result.tool_calls, name, list_key) end
+  local calls = result.tool_calls
+  if calls[1] and not calls[2] and calls[1].name == name then return from_call(calls[1].arguments) end
+  if calls[1] then return from_calls(calls, name, list_key) end
   local text = result.content or ""
   local value, problems = M.parse(text)
   local reading = {text = text, values = {value}, problems = problems, no_call = mode == "tools"}
