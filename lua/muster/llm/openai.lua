@@ -61,6 +61,20 @@ local function tools(list, quirks)
   return made
 end
 
+local kept_tools = {[true] = setmetatable({}, {__mode = "k"}), [false] = setmetatable({}, {__mode = "k"})}
+
+--- The same for the tools of a call, which are made once if they stay what they are.
+local function tools_of(call, quirks)
+  if not call.keeps_tools then return tools(call.tools, quirks) end
+  local kept = kept_tools[quirks.no_strict and true or false]
+  local made = kept[call.tools]
+  if not made then
+    made = tools(call.tools, quirks)
+    kept[call.tools] = made
+  end
+  return made
+end
+
 --- llama.cpp used to look for the schema one level up.
 local function schema_format(schema, quirks)
   return {
@@ -97,7 +111,7 @@ function M.request(call)
     response_format = response_format(call, quirks),
   }
   if call.tools and call.tools[1] then
-    body.tools, body.tool_choice = tools(call.tools, quirks), tool_choice(call, quirks)
+    body.tools, body.tool_choice = tools_of(call, quirks), tool_choice(call, quirks)
   end
   if call.max_tokens then body[limit_of(call, quirks)] = call.max_tokens end
   if call.stream then

@@ -18,6 +18,7 @@ local BY_WORDS = "Answer with one JSON object and nothing else, no words around 
 ---@field name string of the tool
 ---@field parameters table JSON Schema
 ---@field strict boolean? is it of the strict dialect?
+---@field tools table[] the one tool, as every call has it
 local Plan = {}
 Plan.__index = Plan
 
@@ -27,9 +28,11 @@ local function make(node)
   local root, key = schema.wrapped(node)
   local parameters = root:json_schema {strict = true}
   local strict = parameters and true or nil
+  local name = wire.tool_name(root.name or "record")
+  parameters = parameters or root:json_schema()
   return setmetatable({
-    schema = node, root = root, key = key, name = wire.tool_name(root.name or "record"), strict = strict,
-    parameters = parameters or root:json_schema(), description = root.description,
+    schema = node, root = root, key = key, name = name, strict = strict, parameters = parameters,
+    tools = {{name = name, description = root.description or "The record.", parameters = parameters, strict = strict}},
   }, Plan)
 end
 
@@ -66,8 +69,7 @@ function Plan:call(mode, messages, opts)
                 extra = opts.extra, system = opts.instructions or INSTRUCTIONS}
   if mode == "tools" then
     call.tool = self.name
-    call.tools = {{name = self.name, description = self.description or "The record.", parameters = self.parameters,
-                   strict = self.strict}}
+    call.tools, call.keeps_tools = self.tools, true
   elseif mode == "json_schema" then
     call.response_schema = {name = self.name, schema = self.parameters, strict = self.strict}
   else
