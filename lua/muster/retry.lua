@@ -49,8 +49,9 @@ local function pass_cancellation(err)
 end
 
 local function deadline_error(run)
-  return core.error("timeout", ("retry: the deadline of %g s passed in attempt %d"):format(run.deadline, run.calls),
-                    {seconds = run.deadline, retryable = false, deadline_exceeded = true, last = run.last})
+  local seconds = run.opts.deadline or DEADLINE
+  return core.error("timeout", ("retry: the deadline of %g s passed in attempt %d"):format(seconds, run.calls),
+                    {seconds = seconds, retryable = false, deadline_exceeded = true, last = run.last})
 end
 
 -- ---- deciding ----
@@ -66,7 +67,7 @@ end
 --- Is it to be tried again? true, false, or after so many seconds.
 local function verdict_of(run, err)
   local verdict
-  if run.on then verdict = run.on(err, run.calls) end
+  if run.opts.on then verdict = run.opts.on(err, run.calls) end
   if verdict == nil then return field(err, "retryable") == true end
   local is_wait = type(verdict) == "number" and verdict >= 0 and verdict < math.huge
   if type(verdict) == "boolean" or is_wait then return verdict end
@@ -80,7 +81,8 @@ end
 
 --- How long to wait; nil: give up, for the time asked for is too long.
 local function wait_of(run, err, verdict, limited)
-  local wait
+  local opts, wait = run.opts, nil
+  run.backoff = run.backoff or Backoff.new(opts.backoff, opts.jitter, opts.random)
   local asked = type(verdict) ~= "number" and asked_wait(err)
   if type(verdict) == "number" then
     wait = verdict
@@ -100,9 +102,9 @@ local function decide(run, err)
   if not verdict or run.single then return nil end
   if limited then run.refusals = run.refusals + 1 else run.failures = run.failures + 1 end
   local wait = wait_of(run, err, verdict, limited)
-  if not wait or run.failures >= run.attempts then return nil end
+  if not wait or run.failures >= (run.opts.attempts or ATTEMPTS) then return nil end
   if now_of() + wait >= run.ends then return give_up(err, "deadline_exceeded") end
-  if not limited and run.budget and not run.budget:take() then return give_up(err, "budget_exhausted") end
+  if not limited and run.opts.budget and not run.opts.budget:take() then return give_up(err, "budget_exhausted") end
   return wait
 end
 
@@ -110,6 +112,7 @@ end
 
 --- A line of the history: no more of an error than tells what it was.
 local function record(run, err)
+  run.history = run.history or {}
   run.last = err
   run.history[#run.history + 1] = {
     attempt = run.calls, message = field(err, "message") or tostring(err), kind = field(err, "kind"),
@@ -125,7 +128,7 @@ end
 
 local function sleep(run, err, wait)
   run.history[#run.history].waited = wait
-  if run.before_sleep then run.before_sleep(err, run.calls, wait) end
+  if run.opts.before_sleep then run.opts.before_sleep(err, run.calls, wait) end
   core.sleep(wait)
 end
 
@@ -136,32 +139,34 @@ local function fail(run, err, raised, first)
   return nil, err
 end
 
-local function succeed(run, results)
-  if run.budget and not run.single then run.budget:succeeded() end
-  return table.unpack(results, 3, results.n)
+local function succeed(run, ...)
+  local budget = run.opts.budget
+  if budget and not run.single then budget:succeeded() end
+  return ...
 end
 
---- What an attempt ended with. -> failed?, err, raised?, over?
-local function judge(run, results)
-  if not results[1] then
-    pass_cancellation(results[2])
-    return true, results[2], true
+local next_attempt
+
+--- What an attempt ended with, as attempt_once returns it: the end of the loop, or the next attempt.
+local function judge(run, ok, in_time, ...)
+  local value, err = ...
+  if ok and in_time and (value ~= nil or err == nil) then return succeed(run, ...) end
+  if not ok then
+    err = in_time
+    pass_cancellation(err)
+  elseif not in_time then
+    err = deadline_error(run)
   end
-  if not results[2] then return true, deadline_error(run), false, true end
-  return results[3] == nil and results[4] ~= nil, results[4]
+  record(run, err)
+  local wait = (not ok or in_time) and decide(run, err)
+  if not wait then return fail(run, err, not ok, run.calls == 1) end
+  sleep(run, err, wait)
+  return next_attempt(run)
 end
 
-local function loop(run)
-  while true do
-    run.calls = run.calls + 1
-    local results = table.pack(attempt_once(run))
-    local failed, err, raised, over = judge(run, results)
-    if not failed then return succeed(run, results) end
-    record(run, err)
-    local wait = not over and decide(run, err)
-    if not wait then return fail(run, err, raised, run.calls == 1) end
-    sleep(run, err, wait)
-  end
+function next_attempt(run)
+  run.calls = run.calls + 1
+  return judge(run, attempt_once(run))
 end
 
 -- ---- options ----
@@ -187,12 +192,8 @@ local known_backoff = {
 }
 
 local function new_run(fn, opts)
-  local deadline = opts.deadline or DEADLINE
-  return {
-    fn = fn, attempts = opts.attempts or ATTEMPTS, deadline = deadline, ends = now_of() + deadline,
-    backoff = Backoff.new(opts.backoff, opts.jitter, opts.random), on = opts.on, before_sleep = opts.before_sleep,
-    budget = opts.budget, single = inside[core.current()], calls = 0, failures = 0, refusals = 0, history = {},
-  }
+  return {fn = fn, opts = opts, ends = now_of() + (opts.deadline or DEADLINE), single = inside[core.current()],
+          calls = 0, failures = 0, refusals = 0, history = nil}
 end
 
 --- Calls fn(attempt) until it succeeds: until it returns without `nil, err`.
@@ -214,7 +215,7 @@ function M.retry(fn, opts)
   if type(fn) ~= "function" then error(("retry: expected a function, got %s"):format(type(fn)), 2) end
   opts = options.check("retry", opts, known)
   options.check("retry: backoff", opts.backoff, known_backoff)
-  return loop(new_run(fn, opts))
+  return next_attempt(new_run(fn, opts))
 end
 
 return setmetatable(M, {__call = function(_, ...) return M.retry(...) end})
