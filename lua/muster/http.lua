@@ -18,7 +18,8 @@ client.__index = client
 client.__name = "http.client"
 
 --- What a client keeps of its options: `core`, its connections; `settings`, as the core has them, and `fields`, of
---- which they are made; `headers`, a map from lower-case names to lines; `base_url`, `query`.
+--- which they are made; `headers`, a map from lower-case names to lines, and `upload_lines`, those lines for a body,
+--- once there was one; `base_url`, `query`.
 local function new_client(what, opts)
   options.check_client(what, opts)
   local self = setmetatable({base_url = opts.base_url, query = opts.query}, client)
@@ -77,7 +78,10 @@ local function prepare(what, self, opts)
   if options.has_settings(opts) then settings = core.settings(options.settings(what, self.fields, opts)) end
   local body, kind = options.body(what, opts)
   local length, lines = options.length(what, opts, body), nil
-  if body ~= nil or opts.headers or opts.auth then
+  if body ~= nil and not (kind or opts.headers or opts.auth) then
+    self.upload_lines = self.upload_lines or default_lines(options.headers(what, self.headers, opts), body)
+    lines = self.upload_lines
+  elseif body ~= nil or opts.headers or opts.auth then
     lines = default_lines(options.headers(what, self.headers, opts), body, kind)
   end
   return {settings = settings, body = body, lines = lines, length = length}
