@@ -8,7 +8,7 @@ local yield = require "muster.core".yield
 
 local M = {}
 
-core.methods.parse_headers = headers.parse
+core.methods.make_headers = headers.of
 
 -- ---- clients ----
 

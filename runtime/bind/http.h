@@ -1,4 +1,4 @@
-/* http.h: what the two files of the HTTP client's Lua face share. */
+/* http.h: what the files of the HTTP client's Lua face share. */
 #ifndef MU_BIND_HTTP_H
 #define MU_BIND_HTTP_H
 
@@ -19,6 +19,9 @@ void mu_open_http(lua_State *L, int s, mu_http *http);
 
 /* Pushes the metatable of responses. */
 void mu_response_class(lua_State *L, int s);
+
+/* Pushes a list of the headers of a head, as it came: name, value, name, value, ... */
+void mu_http_push_head(lua_State *L, const char *head, size_t size);
 
 /* Suspends the running task t until the response at index has its head; then the operand of return is the response, or
 ** nil and an error. */

@@ -177,11 +177,11 @@ static int push_timing(lua_State *L, mu_http_exchange *x) {
   return 1;
 }
 
-/* Calls parse_headers, which Lua has put among the methods. */
+/* Makes them by make_headers, which Lua has put among the methods. */
 static int push_headers(lua_State *L, mu_http_exchange *x) {
   if (lua_getiuservalue(L, 1, MU_RESPONSE_HEADERS) == LUA_TTABLE) return 1;
-  lua_getfield(L, lua_upvalueindex(3), "parse_headers");
-  lua_pushlstring(L, x->block ? x->block->bytes : "", x->head);
+  lua_getfield(L, lua_upvalueindex(3), "make_headers");
+  mu_http_push_head(L, x->block ? x->block->bytes : "", x->head);
   lua_call(L, 1, 1);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, MU_RESPONSE_HEADERS);

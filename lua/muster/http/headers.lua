@@ -55,28 +55,4 @@ end
 ---@return http.headers
 function M.of(list) return setmetatable(list, meta) end
 
-local function trimmed(text)
-  local last = text:byte(-1)
-  return last and last <= 32 and text:match "^(.-)%s*$" or text
-end
-
---- Reads a head as it came: the status line, then the headers.
----@param head string
----@return http.headers
-function M.parse(head)
-  local list, n = {}, 0
-  local from = (head:find("\n", 1, true) or #head) + 1
-  for line in head:gmatch("[^\n]+", from) do
-    local name, value = line:match "^([^:%s]+)[ \t]*:[ \t]*(.*)"
-    if not name then name, value = line:match "^([^:%s][^:]-)[ \t]*:[ \t]*(.*)" end
-    if name then
-      list[n + 1], list[n + 2] = name, trimmed(value)
-      n = n + 2
-    elseif n > 0 and line:find "^[ \t]+%S" then -- folded: goes on from the line before
-      list[n] = list[n] .. " " .. line:match "^%s*(.-)%s*$"
-    end
-  end
-  return setmetatable(list, meta)
-end
-
 return M
