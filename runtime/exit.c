@@ -22,6 +22,7 @@ static int os_exit(lua_State *L) {
     if (m) m->s = NULL; /* a signal handler may still ask for it */
     if (m) mu_httpd_close(&m->httpd);
     if (m) mu_http_close(&m->http);
+    if (m) mu_store_close(&m->store);
     if (s) mu_sched_free(s);
     lua_close(main);
   }

@@ -5,6 +5,7 @@
 #include "bind/http.h"
 #include "bind/http_server.h"
 #include "bind/json.h"
+#include "bind/store.h"
 #include "runtime.h"
 
 #include <lua-cjson.h>
@@ -99,6 +100,11 @@ static int open_http_server(lua_State *L) {
   return 1;
 }
 
+static int open_store(lua_State *L) {
+  mu_open_store(L, lua_upvalueindex(1), lua_touserdata(L, lua_upvalueindex(2)));
+  return 1;
+}
+
 static int open_json(lua_State *L) {
   mu_open_json(L, lua_upvalueindex(1));
   return 1;
@@ -130,6 +136,10 @@ static void preload_linked(lua_State *L, muster *m, int sched) {
   lua_pushlightuserdata(L, &m->httpd);
   lua_pushcclosure(L, open_http_server, 2);
   lua_setfield(L, -2, "muster.http.server.core");
+  lua_pushvalue(L, sched);
+  lua_pushlightuserdata(L, &m->store);
+  lua_pushcclosure(L, open_store, 2);
+  lua_setfield(L, -2, "muster.store.core");
   lua_pop(L, 1);
 }
 
@@ -150,6 +160,7 @@ static void clear_modules(lua_State *L) {
   clear(L, "muster.json.core");
   clear(L, "muster.http.core");
   clear(L, "muster.http.server.core");
+  clear(L, "muster.store.core");
 }
 
 static void remove_searcher(lua_State *L) {

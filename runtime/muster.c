@@ -75,6 +75,8 @@ static int set_up(lua_State *L) {
   m->s = s;
   m->http.s = s;
   m->http.loop = &m->loop;
+  m->store.s = s;
+  m->store.loop = &m->loop;
   m->httpd.s = s;
   m->httpd.loop = &m->loop.uv;
   mu_list_init(&m->httpd.servers);
@@ -113,6 +115,7 @@ static void close_state(muster *m) {
   if (m->s) mu_loop_run_posts(&m->loop); /* they may complete what waits */
   mu_httpd_close(&m->httpd);
   mu_http_close(&m->http);
+  mu_store_close(&m->store);
   if (m->s) mu_sched_free(m->s);
   if (m->L) mu_loop_drain(&m->loop);
   if (!m->L) return;

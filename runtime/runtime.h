@@ -6,6 +6,7 @@
 #include "host/http_server.h"
 #include "host/loop.h"
 #include "host/observe.h"
+#include "host/store.h"
 #include "host/watchdog.h"
 #include "muster.h"
 #include "sched/inside.h"
@@ -29,6 +30,7 @@ struct muster {
   mu_loop loop;
   mu_http http;
   mu_httpd httpd;
+  mu_store store;
   muster_config config;
   bool owns_state, running;
   mu_observe *observe; /* or NULL */

@@ -18,7 +18,8 @@ file_from() { [ -r "$1" ] || need "$2"; }
 library_from() { pkg-config --exists "$1" 2>/dev/null || need "$2"; }
 
 check_libraries() {
-  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libmd libedit libcurl libmicrohttpd 2>/dev/null && return
+  pkg-config --exists lua5.4 lua5.4-lpeg lua5.4-cjson lua5.4-luv libuv libmd libedit libcurl libmicrohttpd \
+    sqlite3 2>/dev/null && return
   library_from lua5.4 liblua5.4-dev
   library_from lua5.4-lpeg lua-lpeg-dev
   library_from lua5.4-cjson lua-cjson-dev
@@ -28,6 +29,7 @@ check_libraries() {
   library_from libedit libedit-dev
   library_from libcurl libcurl4-openssl-dev # its headers; the library is loaded when first used
   library_from libmicrohttpd libmicrohttpd-dev # likewise
+  library_from sqlite3 libsqlite3-dev # likewise
 }
 
 check_servers() {
@@ -40,6 +42,7 @@ check_rivals() {
   command_from node nodejs
   file_from /usr/share/nodejs/undici/package.json node-undici
   file_from /usr/share/lua/5.3/http/client.lua lua-http
+  command_from python3 python3 # its sqlite3 is what the bench of the store compares with
 }
 
 check_all() {

@@ -1,0 +1,197 @@
+--- What a database and its transactions have in common: statements, and transactions inside.
+--
+-- While a task has a transaction open, what other tasks do with the same database, or the same transaction around it,
+-- waits for its end, first come first served.
+local core = require "muster.store.core"
+local failure = require "muster.failure"
+local tasks = require "muster.core"
+
+local M = {}
+
+local CHUNK = 1000 -- rows that go to the thread at a time
+
+---@class muster.store.scope
+---@field core userdata the connection
+---@field inner muster.store.transaction? the one that is open inside
+---@field gate semaphore? of which `inner` has the only permit
+local Scope = {}
+M.methods = Scope
+
+--- Waits until nobody else's transaction is open in `scope`; then the innermost one that is the running task's, or
+--- `scope` itself.
+local function enter(scope)
+  while true do
+    local inner, gate = scope.inner, scope.gate
+    if inner and inner.owner == tasks.current() then
+      scope = inner
+    elseif gate and gate:available() == 0 then
+      gate:acquire():release()
+    else
+      return scope
+    end
+  end
+end
+
+--- What has ended a transaction; raises if its own end has.
+local function check_open(scope, what)
+  local over = scope.over
+  if type(over) == "string" then error(("store.%s: the transaction is over (%s)"):format(what, over), 3) end
+  if over then return nil, failure.new(over.kind, "store." .. what, "the transaction was rolled back: " .. over.message) end
+  return true
+end
+
+--- An error that has ended the transaction, as some do, is the answer to whatever is tried in it.
+local function note(scope, result, err)
+  if result == nil and err and err.rolled_back and scope.owner then M.break_off(scope, err) end
+  return result, err
+end
+
+local function call(scope, what, method, ...)
+  if not (scope.gate or scope.owner) then return method(scope.core, ...) end
+  scope = enter(scope)
+  local ok, err = check_open(scope, what)
+  if not ok then return nil, err end
+  return note(scope, method(scope.core, ...))
+end
+
+--- Runs a statement, or several that have no parameters. Parameters are values in their order, or one table: by name
+--- and number.
+---@async
+---@param sql string
+---@return {changes: integer, last_id: integer}?
+---@return muster.error?
+function Scope:exec(sql, ...) return call(self, "exec", self.core.exec, sql, ...) end
+
+--- The first row.
+---@async
+---@return table? row
+---@return muster.error?
+function Scope:one(sql, ...) return call(self, "one", self.core.one, sql, ...) end
+
+--- for row in db:query("SELECT …", …) do: rows as tables by the names of columns, fetched as they are read. What fails
+--- raises. Leaving the loop ends the statement.
+---@async
+---@param sql string
+---@return fun(): table?
+function Scope:query(sql, ...)
+  local query, err = call(self, "query", self.core.query, sql, ...)
+  if not query then error(err, 0) end
+  return core.next, query, nil, query
+end
+
+local function collect(query)
+  local rows, n = {}, 0
+  for row in core.next, query, nil, query do
+    n = n + 1
+    rows[n] = row
+  end
+  return rows
+end
+
+--- All rows.
+---@async
+---@return table[]?
+---@return muster.error?
+function Scope:all(sql, ...)
+  local query, err = call(self, "all", self.core.query, sql, ...)
+  if not query then return nil, err end
+  local ok, rows = pcall(collect, query)
+  if ok then return rows end
+  if tasks.is_cancelled(rows) or type(rows) ~= "table" then error(rows, 0) end
+  return note(self, nil, rows)
+end
+
+-- ---- many rows ----
+
+--- Chunks of rows, of a list or an iterator: list, first, last.
+local function chunks(rows)
+  if type(rows) == "function" then
+    return function()
+      local list, n = {}, 0
+      for row in rows do
+        n = n + 1
+        list[n] = row
+        if n == CHUNK then break end
+      end
+      if n > 0 then return list, 1, n end
+    end
+  end
+  local next_first = 1
+  return function()
+    local first, last = next_first, math.min(next_first + CHUNK - 1, #rows)
+    next_first = last + 1
+    if first <= last then return rows, first, last end
+  end
+end
+
+local function run_chunks(self, sql, rows)
+  local total, before = {changes = 0, last_id = 0}, 0
+  local tx <close>, err = self:transaction()
+  if not tx then return nil, err end
+  for list, first, last in chunks(rows) do
+    local done, problem = call(tx, "run_many", self.core.batch, sql, list, first, last)
+    if not done then
+      if problem.row then problem.row = before + problem.row end
+      return nil, problem
+    end
+    total.changes, total.last_id, before = total.changes + done.changes, done.last_id, before + last - first + 1
+  end
+  local ok
+  ok, err = tx:commit()
+  if not ok then return nil, err end
+  return total
+end
+
+--- Runs a statement once for each row of a list or an iterator: a table of parameters. All of them, or none.
+---@async
+---@param sql string
+---@param rows table[]|fun(): table?
+---@return {changes: integer, last_id: integer}?
+---@return muster.error? err its `row` is the number of the row that failed
+function Scope:run_many(sql, rows)
+  if type(rows) == "table" and #rows <= CHUNK then
+    return call(self, "run_many", self.core.batch, sql, rows, 1, #rows)
+  end
+  if type(rows) ~= "table" and type(rows) ~= "function" then
+    error("store.run_many: rows must be a list or an iterator, got " .. type(rows), 2)
+  end
+  return run_chunks(self, sql, rows)
+end
+
+-- ---- prepared statements ----
+
+---@class muster.store.statement
+---@field sql string
+---@field parameters integer
+---@field columns string[]
+local Statement = {}
+Statement.__index = Statement
+Statement.__name = "store.statement"
+
+--- Checks a statement, to be run many times. (Those that db:exec and the like were given are kept compiled, too.)
+---@async
+---@param sql string
+---@return muster.store.statement?
+---@return muster.error?
+function Scope:prepare(sql)
+  local parameters, columns = call(self, "prepare", self.core.prepare, sql)
+  if not parameters then return nil, columns end
+  return setmetatable({scope = self, sql = sql, parameters = parameters, columns = columns}, Statement)
+end
+
+local function scope_of(statement, what)
+  if not statement.scope then error(("statement:%s: the statement is closed"):format(what), 3) end
+  return statement.scope
+end
+
+function Statement:run(...) return scope_of(self, "run"):exec(self.sql, ...) end
+function Statement:query(...) return scope_of(self, "query"):query(self.sql, ...) end
+function Statement:one(...) return scope_of(self, "one"):one(self.sql, ...) end
+function Statement:all(...) return scope_of(self, "all"):all(self.sql, ...) end
+function Statement:run_many(rows) return scope_of(self, "run_many"):run_many(self.sql, rows) end
+function Statement:close() self.scope = nil end
+Statement.__close = Statement.close
+
+M.enter, M.check_open, M.call = enter, check_open, call
+
+return M
