@@ -12,9 +12,8 @@
 -- A stage is a plain function: stage(value, item) returns the value for the next one; nil to leave the item out; nil
 -- and an error, or raises, if it failed. Each item goes through all stages in a task of its own, at most `limit` at
 -- once. The records reach the sink in the order of the source. With a journal an item's result and that it is done are
--- one
--- commit, and the output is what the journal holds: exactly once, though a call that was under way when the run was
--- killed is made again.
+-- one commit, and the output is what the journal holds: exactly once, though a call that was under way when the run
+-- was killed is made again.
 local async = require "muster"
 local fingerprint = require "muster.pipeline.fingerprint"
 local item_of = require "muster.pipeline.item"
