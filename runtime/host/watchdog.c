@@ -47,7 +47,8 @@ static double now(void) {
 /* ---- on the loop's thread ---- */
 
 /* A slice that is seen for the first time is noted. One that was seen a whole span ago is too long: it is told once, and
-** looked after ever less often, since each signal may end a system call early. */
+** looked after ever less often, since each signal may end a system call early. The first signal may have come late: then
+** the second one finds less than the span, and it is left to the third. */
 static double lasted(mu_watchdog *w) {
   uint64_t slice = w->s->current ? w->s->resumes : 0;
   unsigned pause = atomic_load(&w->pause);
@@ -59,6 +60,7 @@ static double lasted(mu_watchdog *w) {
     return 0;
   }
   double span = w->told ? 0 : now() - w->seen;
+  if (!w->told && span < w->seconds) return 0;
   if (w->told) atomic_store(&w->pause, pause < LONGEST_PAUSE ? pause * 2 : pause);
   w->told = true;
   return span;
