@@ -327,6 +327,47 @@ describe("pipeline.sink", function()
     assert.equal("4\n", fs.read(path))
   end)
 
+  it("table: rows of a database, each in its own place", function()
+    local store = require "muster.store"
+    local db <close> = assert(store.open(":memory:"))
+    local function run(add)
+      collect {source = {"a", "b"}, key = function(v) return v end, many = true,
+        sink = sink.table(db, "words", {"text", "list", 'odd "name'}),
+        function(v) return {{text = v .. add, list = {1, 2}}, {text = v .. v .. add, ['odd "name'] = 2.5}} end}
+    end
+    run ""
+    run "!"
+    assert.same({{item = "a", part = 1, text = "a!", list = "[1,2]"}, {item = "a", part = 2, text = "aa!",
+      ['odd "name'] = 2.5}, {item = "b", part = 1, text = "b!", list = "[1,2]"}, {item = "b", part = 2, text = "bb!",
+      ['odd "name'] = 2.5}}, db:all "SELECT * FROM words ORDER BY item, part")
+    local records = collect {source = pipeline.source.query(db, "SELECT text FROM words WHERE part = ?", 2),
+      function(row) return row.text end}
+    assert.same({"aa!", "bb!"}, records)
+    local _, summary, err = collect {source = {1}, sink = sink.table(db, "words", {"text"})}
+    assert.is_nil(summary)
+    assert.equal("sink", err.kind)
+    assert.error_matches(function() sink.table(db, "x", {}) end, "sink.table: expected a database, the name")
+  end)
+
+  it("table: a thousand rows and more", function()
+    local db <close> = assert(require "muster.store".open(":memory:"))
+    local list = {}
+    for i = 1, 2500 do list[i] = {n = i} end
+    collect {source = list, sink = sink.table(db, "numbers", {"n"})}
+    assert.same({n = 2500, s = 2500 * 2501 // 2}, db:one "SELECT count(*) AS n, sum(n) AS s FROM numbers")
+  end)
+
+  it("events: to a client as they complete", function()
+    local http = require "muster.http"
+    local server <close> = http.serve {handler = function(_, res)
+      pipeline({source = {"a", "b"}, sink = sink.events(res)}):run {quiet = true}
+    end}
+    local seen = {}
+    for event in http.get(server.url):events() do seen[#seen + 1] = event.event .. " " .. event.data end
+    assert.same({'record "a"', 'record "b"', "end {}"}, seen)
+    server:stop(0)
+  end)
+
   it("that cannot be written says so before any item is read", function()
     local read = false
     local _, summary, err = collect {source = function() read = true end, sink = sink.jsonl(path .. "/no/where")}

@@ -130,45 +130,70 @@ function M.call(fn)
   end)
 end
 
-local EMPTY = {}
+-- ---- databases ----
 
-local function column_names(columns)
-  local names, marks = {}, {}
-  for i, name in ipairs(columns) do
-    names[i], marks[i] = '"' .. name:gsub('"', '""') .. '"', "?"
+local ROWS <const> = 1000 -- that are inserted at once
+
+---@class muster.pipeline.table_writer
+local TableWriter = {}
+TableWriter.__index = TableWriter
+
+local function flush_rows(self)
+  local rows = self.rows
+  if #rows == 0 then return true end
+  self.rows = {}
+  return self.db:run_many(self.insert, rows)
+end
+
+function TableWriter:write(record, item, part)
+  if type(record) ~= "table" then
+    return nil, failure.new("sink", "write " .. self.name, "a record must be a table, got " .. type(record))
   end
-  return table.concat(names, ", "), table.concat(marks, ", ")
+  local row = {item.key, part}
+  for i, column in ipairs(self.columns) do
+    local value = record[column]
+    if type(value) == "table" then value = json.encode(value) end
+    if value == nil or value == json.null then value = self.null end
+    row[i + 2] = value
+  end
+  self.rows[#self.rows + 1] = row
+  if #self.rows >= ROWS then return flush_rows(self) end
+  return true
+end
+
+function TableWriter:finish() return flush_rows(self) end
+
+local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+
+local function statements(name, columns)
+  local names, marks = {}, {}
+  for i, column in ipairs(columns) do names[i], marks[i] = quoted(column), "?" end
+  local list = table.concat(names, ", ")
+  local create = "CREATE TABLE IF NOT EXISTS %s (item TEXT, part INTEGER, %s, PRIMARY KEY (item, part))"
+  local insert = "INSERT OR REPLACE INTO %s (item, part, %s) VALUES (?, ?, %s)"
+  return create:format(quoted(name), list), insert:format(quoted(name), list, table.concat(marks, ", "))
 end
 
 --- A table of an open `muster.store`, which is made if it is not there. Its key is the item's, and which of the item's
---- records it is, so that a record that is written again takes its own place.
+--- records it is, so that a record that is written again takes its own place. Fields that are tables are kept as JSON.
 ---@param db muster.store
 ---@param name string of the table
 ---@param columns string[] names of fields
 ---@return muster.pipeline.sink
 function M.table(db, name, columns)
-  if type(name) ~= "string" or type(columns) ~= "table" then error("sink.table: expected a name and columns", 2) end
-  local quoted = '"' .. name:gsub('"', '""') .. '"'
-  local names, marks = column_names(columns)
-  local insert = ("insert or replace into %s (item, part, %s) values (?, ?, %s)"):format(quoted, names, marks)
+  if type(name) ~= "string" or type(columns) ~= "table" or #columns == 0 then
+    error("sink.table: expected a database, the name of a table and a list of columns", 2)
+  end
+  local create, insert = statements(name, columns)
   return sink(function()
-    local ok, err = db:exec(("create table if not exists %s (item text, part integer, %s, primary key (item, part))")
-      :format(quoted, names))
+    local ok, err = db:exec(create)
     if not ok then return nil, err end
-    return {
-      write = function(_, record, item, part)
-        local values = {n = #columns + 2, item.key, part}
-        for i, column in ipairs(columns) do
-          local value = (record or EMPTY)[column]
-          if type(value) == "table" then value = json.encode(value) end
-          if value ~= json.null then values[i + 2] = value end
-        end
-        return db:exec(insert, table.unpack(values, 1, values.n))
-      end,
-      finish = function() return true end,
-    }
+    local null = require "muster.store".null
+    return setmetatable({db = db, name = name, columns = columns, insert = insert, rows = {}, null = null}, TableWriter)
   end)
 end
+
+-- ---- browsers ----
 
 --- The response of an HTTP server: each record as a Server-Sent Event, its data in JSON, then one named "end".
 ---@param res muster.http.server.response
