@@ -100,22 +100,33 @@ function M.parse(headers, time)
   return {requests = read(headers, known.requests, read_reset) or nil, tokens = tokens or nil}
 end
 
-local X_LIMIT_REQUESTS, X_REMAINING_REQUESTS = "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"
-local X_LIMIT_TOKENS, X_REMAINING_TOKENS = "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"
-
-local of_limits = {} -- the names that `numbers` reads
+-- What `numbers` reads, by its place in what it returns; 0: rarer ones, which it leaves to `parse`.
+local places = {}
 for _, names in pairs(known) do
   for _, field in ipairs {"limit", "remaining"} do
-    for _, name in ipairs(names[field]) do of_limits[name] = true end
+    for _, name in ipairs(names[field]) do places[name] = 0 end
   end
 end
+for i, name in ipairs {"limit-requests", "remaining-requests", "limit-tokens", "remaining-tokens"} do
+  places["x-ratelimit-" .. name] = i
+end
 
---- Do headers say anything of limits? Those of most services do not, and to look for each name takes its time.
-local function is_silent(headers)
-  for name in pairs(headers) do
-    if type(name) == "string" and of_limits[name:lower()] then return false end
+local none <const> = {}
+
+--- The values of the four at their places, if they are all there is of limits; else a table that is empty, and whether
+--- there is anything. One look at each header: most services say nothing of limits, and to look for each name would
+--- take longer.
+local function values_of(headers)
+  local found
+  for name, value in pairs(headers) do
+    local place = type(name) == "string" and places[name:lower()]
+    if place then
+      found = found or {}
+      if place == 0 or found[place] ~= nil then return none, true end
+      found[place] = value
+    end
   end
-  return true
+  return found or none, false
 end
 
 --- The same as four numbers, without the resets, which tell a limiter nothing that it may rely on.
@@ -125,18 +136,15 @@ end
 ---@return number? limit of tokens
 ---@return number? remaining
 function M.numbers(headers)
-  if getmetatable(headers) then -- the usual case, quickly
-    local limit, tokens = headers[X_LIMIT_REQUESTS], headers[X_LIMIT_TOKENS]
-    if limit and tokens then
-      limit, tokens = count(limit), count(tokens)
-      return limit ~= 0 and limit or nil, count(headers[X_REMAINING_REQUESTS]),
-             tokens ~= 0 and tokens or nil, count(headers[X_REMAINING_TOKENS])
-    end
+  local values, more = values_of(headers)
+  if more then
+    local said = M.parse(headers)
+    local requests, tokens = said.requests or none, said.tokens or none
+    return requests.limit, requests.remaining, tokens.limit, tokens.remaining
   end
-  if is_silent(headers) then return nil end
-  local said = M.parse(headers)
-  local requests, tokens = said.requests or {}, said.tokens or {}
-  return requests.limit, requests.remaining, tokens.limit, tokens.remaining
+  if values == none then return nil end
+  local limit, tokens = count(values[1]), count(values[3])
+  return limit ~= 0 and limit or nil, count(values[2]), tokens ~= 0 and tokens or nil, count(values[4])
 end
 
 return M
