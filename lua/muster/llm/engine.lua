@@ -165,17 +165,6 @@ local function late(ex)
     {retryable = false, deadline_exceeded = true, seconds = ex.client.deadline})
 end
 
---- Waits for a permit. The wait counts for the deadline as far as the service made us wait: a long queue that moves is
---- nobody's failure.
-local function enter(ex)
-  local job, limiter = ex.job, ex.job.endpoint.limiter
-  local from, cooling = core.now(), job.attempts > 0 and limiter:stats().cooldown or 0
-  if cooling > job:time_left() then return nil, late(ex) end
-  local permit = limiter:acquire(math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256))
-  job.free = job.free + math.max(0, core.now() - from - cooling)
-  return permit
-end
-
 --- Closes the permit of an attempt, unless a stream keeps it.
 local Holding = {}
 function Holding:__close(err)
@@ -185,18 +174,17 @@ function Holding:__close(err)
   close(permit, err)
 end
 
-local function attempt(ex, once)
+--- Sends, within what is left of the time. from: when it began to wait for the permit. That wait counts for the deadline
+--- as far as the service made us wait: a long queue that moves is nobody's failure.
+local function admitted(permit, ex, once, from, cooling)
   local client, job = ex.client, ex.job
-  if client.stopped then return nil, client.stopped end
-  local permit, err = enter(ex)
-  if not permit then return nil, err end
-  local _ <close> = setmetatable({ex = ex, permit = permit}, Holding)
+  job.free = job.free + math.max(0, core.now() - from - cooling)
   if client.stopped then return nil, client.stopped end
   local left = job:time_left()
   if left <= 0 then return nil, late(ex) end
   job.attempts, client.totals.requests = job.attempts + 1, client.totals.requests + 1
   ex.permit = permit
-  local result
+  local result, err
   if left == math.huge then result, err = once(ex) else result, err = core.move_on_after(left, once, ex) end
   if result == false then err = late(ex) end
   if not result then return failed(ex, permit, err) end
@@ -206,6 +194,18 @@ local function attempt(ex, once)
     ex.kept = permit
   end
   return result
+end
+
+local function attempt(ex, once)
+  local client, job, limiter = ex.client, ex.job, ex.job.endpoint.limiter
+  if client.stopped then return nil, client.stopped end
+  local from, cooling = core.now(), job.attempts > 0 and limiter:stats().cooldown or 0
+  if cooling > job:time_left() then return nil, late(ex) end
+  local cost = math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256)
+  if not ex.call.stream and limiter.with then return limiter:with(cost, admitted, ex, once, from, cooling) end
+  local permit = limiter:acquire(cost)
+  local _ <close> = setmetatable({ex = ex, permit = permit}, Holding)
+  return admitted(permit, ex, once, from, cooling)
 end
 
 -- ---- the loop ----
