@@ -119,7 +119,7 @@ local function make(opts)
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
-    transport = opts.transport or own_transport(opts.api_key == nil or type(opts.api_key) == "string"), owns = not opts.transport,
+    transport = opts.transport or own_transport(type(opts.api_key or "") == "string"), owns = not opts.transport,
     extra = opts.extra, max_tokens = opts.max_tokens, temperature = opts.temperature,
     estimator = estimate.new(), totals = new_totals(),
   }, Client)

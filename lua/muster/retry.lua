@@ -140,8 +140,8 @@ local function fail(run, err, raised, first)
 end
 
 local function succeed(run, ...)
-  local budget = run.opts.budget
-  if budget and not run.single then budget:succeeded() end
+  local shared = run.opts.budget
+  if shared and not run.single then shared:succeeded() end
   return ...
 end
 

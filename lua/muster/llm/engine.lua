@@ -174,8 +174,8 @@ function Holding:__close(err)
   close(permit, err)
 end
 
---- Sends, within what is left of the time. from: when it began to wait for the permit. That wait counts for the deadline
---- as far as the service made us wait: a long queue that moves is nobody's failure.
+--- Sends, within what is left of the time. from: when it began to wait for the permit. That wait counts for the
+--- deadline as far as the service made us wait: a long queue that moves is nobody's failure.
 local function admitted(permit, ex, once, from, cooling)
   local client, job = ex.client, ex.job
   job.free = job.free + math.max(0, core.now() - from - cooling)
@@ -201,9 +201,9 @@ local function attempt(ex, once)
   if client.stopped then return nil, client.stopped end
   local from, cooling = core.now(), job.attempts > 0 and limiter:stats().cooldown or 0
   if cooling > job:time_left() then return nil, late(ex) end
-  local cost = math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256)
-  if not ex.call.stream and limiter.with then return limiter:with(cost, admitted, ex, once, from, cooling) end
-  local permit = limiter:acquire(cost)
+  local tokens = math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256)
+  if not ex.call.stream and limiter.with then return limiter:with(tokens, admitted, ex, once, from, cooling) end
+  local permit = limiter:acquire(tokens)
   local _ <close> = setmetatable({ex = ex, permit = permit}, Holding)
   return admitted(permit, ex, once, from, cooling)
 end
