@@ -141,6 +141,8 @@ bench: all $(BENCHES)
 	@$(BUILD)/muster scripts/bench/http.lua
 	@echo
 	@$(BUILD)/muster scripts/bench/server.lua
+	@echo
+	@$(BUILD)/muster --slow 0 scripts/bench/extract.lua
 
 $(BUILD)/bench/plain_http: BENCH_LIBS := -lcurl
 

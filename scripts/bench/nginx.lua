@@ -4,7 +4,10 @@ local uv = require "luv"
 
 local M = {}
 
+local ECHO = "/usr/lib/nginx/modules/ngx_http_echo_module.so"
+
 local CONFIGURATION = [[
+LOAD
 worker_processes 1; daemon off; master_process off; pid DIR/pid; error_log DIR/error.log;
 worker_rlimit_nofile 20000;
 events { worker_connections 16000; }
@@ -16,6 +19,7 @@ http {
     listen 127.0.0.1:PORT backlog=16384;
     location / { return 200 'BODY'; }
     location /files/ { alias DIR/; }
+    SLOWLY
   }
 }
 ]]
@@ -54,23 +58,34 @@ local function write(path, text)
   file:write(text)
 end
 
+--- What the configuration says of answers that take their time.
+local function slowly(opts)
+  if not (opts and uv.fs_access(ECHO, "R")) then return "", "" end
+  return ("load_module %s;"):format(ECHO),
+    ("location /v1/ { echo_sleep %g; echo '%s'; }"):format(opts.latency, (opts.answer:gsub("\\", "\\\\")))
+end
+
 local function stop(self)
   self.process:kill "sigterm"
   self.exited:wait()
   os.execute("rm -rf '" .. self.dir .. "'")
 end
 
---- Starts it; nil if there is no nginx. `url` answers a constant JSON of 200 bytes; `dir` is served below url/files/.
+--- Starts it; nil if there is no nginx. `url` answers a constant JSON of 200 bytes; `dir` is served below url/files/;
+--- `slow_url` gives `answer` (without "$" and "'") after `latency` seconds, if they are given, and nginx can.
 ---@async
-function M.start()
+---@param opts {latency: number, answer: string}?
+function M.start(opts)
   local path = find()
   if not path then return nil end
   local dir = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/muster-bench-XXXXXX"))
   local port = free_port()
-  local values = {DIR = dir, PORT = port, BODY = BODY}
+  local load, slow = slowly(opts)
+  local values = {DIR = dir, PORT = port, BODY = BODY, LOAD = load, SLOWLY = slow}
   write(dir .. "/nginx.conf", (CONFIGURATION:gsub("%u%u+", values)))
-  local self = setmetatable({dir = dir, url = "http://127.0.0.1:" .. port .. "/", exited = async.event()},
-                            {__close = stop})
+  local url = "http://127.0.0.1:" .. port .. "/"
+  local self = setmetatable({dir = dir, url = url, exited = async.event()}, {__close = stop})
+  if slow ~= "" then self.slow_url = url .. "v1" end
   self.process = assert(uv.spawn(path, {args = {"-c", dir .. "/nginx.conf", "-e", dir .. "/error.log"}}, function()
     self.process:close()
     self.exited:set()

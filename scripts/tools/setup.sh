@@ -2,7 +2,7 @@
 # Checks what muster needs to build and test itself, and installs only what is missing, with apt-get.
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
 #   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl, wrk,
-#                     and the HTTP clients that the bench compares with
+#                     and the clients that the bench compares with
 #   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
@@ -39,6 +39,8 @@ check_servers() {
 
 check_rivals() {
   file_from /usr/lib/python3/dist-packages/aiohttp/__init__.py python3-aiohttp
+  file_from /usr/lib/python3/dist-packages/pydantic/__init__.py python3-pydantic
+  file_from /usr/lib/nginx/modules/ngx_http_echo_module.so libnginx-mod-http-echo # answers after a while
   command_from node nodejs
   file_from /usr/share/nodejs/undici/package.json node-undici
   file_from /usr/share/lua/5.3/http/client.lua lua-http
