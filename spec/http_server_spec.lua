@@ -83,6 +83,18 @@ describe("http server: requests and responses", function()
     assert.truthy(exchange(s, "HEAD /w HTTP/1.1\r\n" .. CLOSE .. "\r\n"):find "^HTTP/1.1 200.*\r\n\r\n$")
   end))
 
+  it("HEAD, and a status without a body, get not even the end of one that is written", serving(function(req, res)
+    res.status = tonumber(req.path:match "%d+")
+    res:write ""
+    res:write "text"
+  end, function(s)
+    for _, line in ipairs {"HEAD /200", "GET /304", "GET /204", "HEAD /304"} do
+      local request = line .. " HTTP/1.1\r\nHost: x\r\n"
+      assert.truthy(exchange(s, request .. "\r\n" .. request .. CLOSE:match "C.*" .. "\r\n"):find "\r\n\r\n$")
+      assert.is_nil(exchange(s, request .. CLOSE:match "C.*" .. "\r\n"):find "\r\n\r\n.")
+    end
+  end))
+
   it("many are worked on at once", function()
     local here, all = 0, async.event()
     serving(function()

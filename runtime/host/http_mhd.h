@@ -16,12 +16,13 @@ typedef struct {
   __typeof__(MHD_get_timeout) *get_timeout;
   __typeof__(MHD_get_daemon_info) *get_daemon_info;
   __typeof__(MHD_get_connection_info) *get_connection_info;
-  __typeof__(MHD_get_connection_values) *get_connection_values;
+  __typeof__(MHD_get_connection_values_n) *get_connection_values;
   __typeof__(MHD_lookup_connection_value) *lookup_connection_value;
   __typeof__(MHD_suspend_connection) *suspend;
   __typeof__(MHD_resume_connection) *resume;
   __typeof__(MHD_create_response_from_buffer) *response_from_buffer;
   __typeof__(MHD_create_response_from_callback) *response_from_callback;
+  __typeof__(MHD_set_response_options) *set_options;
   __typeof__(MHD_add_response_header) *add_header;
   __typeof__(MHD_queue_response) *queue;
   __typeof__(MHD_destroy_response) *destroy_response;

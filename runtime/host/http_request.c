@@ -13,6 +13,7 @@ static const mu_mhd *mhd_of(const mu_request *r) { return &r->server->all->mhd; 
 /* ---- bytes ---- */
 
 static bool add(mu_bytes *b, const char *data, size_t size) {
+  if (!size) return true;
   if (b->from == b->to) b->from = b->to = 0;
   if (b->capacity - b->to < size && b->from) {
     memmove(b->data, b->data + b->from, b->to - b->from);
@@ -147,37 +148,6 @@ static bool announced_too_large(mu_request *r) {
   return length && strtoull(length, NULL, 10) > r->server->options.max_body;
 }
 
-typedef struct {
-  char *to; /* or NULL: only counts */
-  size_t size, count;
-} copying;
-
-static void copy_text(copying *c, const char *text) {
-  size_t size = strlen(text) + 1;
-  if (c->to) memcpy(c->to + c->size, text, size);
-  c->size += size;
-}
-
-static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
-  copying *c = cls;
-  (void)kind;
-  copy_text(c, name);
-  copy_text(c, value ? value : "");
-  c->count++;
-  return MHD_YES;
-}
-
-/* The task may look at them when the connection has gone. */
-static bool copy_headers(mu_request *r) {
-  copying counted = {0};
-  mhd_of(r)->get_connection_values(r->connection, MHD_HEADER_KIND, copy_header, &counted);
-  if (!(r->headers = malloc(counted.size + 1))) return false;
-  copying c = {r->headers, 0, 0};
-  mhd_of(r)->get_connection_values(r->connection, MHD_HEADER_KIND, copy_header, &c);
-  r->header_count = c.count;
-  return true;
-}
-
 static void copy_address(mu_request *r) {
   const union MHD_ConnectionInfo *info =
       mhd_of(r)->get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -190,6 +160,7 @@ static void copy_address(mu_request *r) {
 static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, const char *method,
                              const char *version) {
   mu_server *server = r->server;
+  const char *problem;
   r->connection = connection;
   server->active++;
   if (r->peer) mu_peer_expect_body(r->peer, 0);
@@ -197,8 +168,9 @@ static enum MHD_Result begin(mu_request *r, struct MHD_Connection *connection, c
   strcpy(r->method, method);
   strncpy(r->version, version, sizeof r->version - 1);
   r->bodyless = strcmp(method, "HEAD") == 0;
+  unsigned status = mu_request_read_head(r, &problem);
+  if (status) return refuse(r, status, problem);
   if (announced_too_large(r)) return refuse(r, 413, "the body is too large\n");
-  if (!copy_headers(r)) return MHD_NO;
   copy_address(r);
   mu_list_push(&server->arrived, &r->arrival);
   r->references++;
@@ -254,6 +226,8 @@ enum MHD_Result mu_request_handle(void *cls, struct MHD_Connection *connection, 
 
 /* ---- it is answered ---- */
 
+static bool has_no_body(unsigned status) { return status < 200 || status == 204 || status == 304; }
+
 /* Once all of the body is here the connection waits for this; before, the rest of the body is not wanted. */
 static bool answer(mu_request *r, unsigned status, const char *const *headers, size_t count) {
   const mu_mhd *mhd = mhd_of(r);
@@ -268,7 +242,7 @@ static bool answer(mu_request *r, unsigned status, const char *const *headers, s
   r->answered = true;
   r->status = status;
   r->discard = true;
-  if (status < 200 || status == 204 || status == 304) r->bodyless = true;
+  if (has_no_body(status)) r->bodyless = true;
   mu_request_resume(r);
   return true;
 }
@@ -311,6 +285,8 @@ bool mu_request_stream(mu_request *r, unsigned status, const char *const *header
   if (!r->connection || r->gone) return true;
   r->response = mhd_of(r)->response_from_callback(size, MU_REQUEST_ROOM, read_out, r, stream_ended);
   if (r->response) r->references++;
+  if (r->response && (r->bodyless || has_no_body(status))) /* else 0.9.75 sends the last chunk of the body */
+    mhd_of(r)->set_options(r->response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
   return answer(r, status, headers, count);
 }
 

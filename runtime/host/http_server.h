@@ -163,6 +163,9 @@ void mu_peer_expect_body(mu_peer *peer, size_t came);
 
 void mu_server_leave_all(mu_server *server); /* those that linger */
 
+/* Copies the headers. 0, or the status by which it is to be refused, and *problem a text that says why. */
+unsigned mu_request_read_head(mu_request *r, const char **problem);
+
 void mu_request_abort(mu_request *r); /* its connection is lost: cancels its task */
 void mu_request_resume(mu_request *r);
 
