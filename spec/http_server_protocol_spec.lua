@@ -236,16 +236,58 @@ describe("http server: errors of handlers", function()
   it("a response that is none gives 500 and a report", function()
     local script = program.file [[
       local net = require "muster.net"
-      local answers = {1, true, print, {status = 99}, {body = 1}, {what = 1}, {headers = {["a b"] = "c"}}}
-      local s <close> = require "muster.http".serve {handler = function(req) return answers[tonumber(req.query.n)] end}
+      local answers = {
+        1, true, print, {status = 99}, {body = 1}, {what = 1}, {headers = {["a b"] = "c"}}, {headers = "a: b"},
+        {headers = {a = ""}}, {headers = {a = ("b"):rep(100000)}}, {json = print},
+        {body = function() return 1 end}, function(res) res:event {id = "a\0b"} end,
+        function(res) res:event {event = "a\rb"} end,
+      }
+      local s <close> = require "muster.http".serve {handler = function(req, res)
+        local answer = answers[tonumber(req.query.n)]
+        if type(answer) == "function" and answer ~= print then return answer(res) end
+        return answer
+      end}
       for n = 1, #answers do
         local c <close> = net.connect("127.0.0.1", s.port)
         c:write("GET /?n=" .. n .. " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         io.write(c:read_all():match "^[^\r]*", "\n")
       end]]
     local output, errors = program.run {script}
-    assert.equal(7, select(2, output:gsub("HTTP/1.1 500", "")), output)
-    assert.equal(7, select(2, errors:gsub("unhandled error in ", "")), errors)
+    assert.equal(14, select(2, output:gsub("HTTP/1.1 500", "")), output)
+    assert.equal(14, select(2, errors:gsub("unhandled error in ", "")), errors)
+    for _, text in ipairs {
+      "response: headers must be a table, got string", "response: header 'a' must be text of one line, not empty",
+      "the headers are larger than 16384 bytes", "response: 'json' cannot be encoded: ",
+      "response: the iterator of the body must give strings, got number", script .. ":5: event: 'id' must be one line",
+      script .. ":6: event: 'event' must be one line",
+    } do assert.truthy(errors:find(text, 1, true), text .. " in " .. errors) end
     program.remove_files()
   end)
+
+  it("a response says once how it is kept, and leaves the connection to the server", serving(function(req, res)
+    if req.path == "/keep" then return {headers = {connection = "keep-alive"}, body = "kept"} end
+    if req.path == "/call" then
+      local n = 0
+      return {body = setmetatable({}, {__call = function()
+        n = n + 1
+        return ({"x", "y"})[n]
+      end})}
+    end
+    res.headers["cache-control"] = "private"
+    res:event "x"
+  end, function(s)
+    assert.equal("kept", (client.get(s, "/keep")))
+    assert.equal("xy", (client.get(s, "/call"):gsub("[^xy]", "")))
+    local _, _, all = client.get(s, "/")
+    assert.truthy(all:find "cache%-control: private\r\n" and not all:find "no%-cache")
+  end))
+
+  it("a handler that cancels itself is answered for", serving(function()
+    async.current():cancel()
+    async.sleep(0)
+  end, function(s)
+    local text, status = client.get(s, "/")
+    assert.equal(503, status)
+    assert.equal("the request was cancelled\n", text)
+  end))
 end)

@@ -35,6 +35,9 @@ describe("http server: options", function()
     local s, err = server.serve {handler = print, cert = "/nowhere", key = "/nowhere"}
     assert.is_nil(s)
     assert.equal("file", err.kind)
+    s, err = server.serve {handler = print, cert = "/", key = "/"}
+    assert.is_nil(s)
+    assert.equal("file: serve on 127.0.0.1:0: /: Is a directory", err.kind .. ": " .. tostring(err))
     local path = program.file "nothing"
     s, err = server.serve {handler = print, cert = path, key = path}
     assert.is_nil(s)

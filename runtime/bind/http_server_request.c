@@ -87,17 +87,20 @@ static int request_read(lua_State *L) {
 
 /* ---- what goes ---- */
 
-/* The table of names and values at index, which keeps them. Raises. -> how many pairs */
-static size_t headers_at(lua_State *L, int index, const char **list) {
+/* The table of names and values at index, which keeps them. They must fit into the memory that the connection has for
+** heads, else the library closes it without a word. Raises. -> how many pairs */
+static size_t headers_at(lua_State *L, const mu_request *r, int index, const char **list) {
   luaL_checktype(L, index, LUA_TTABLE);
-  size_t n = (size_t)lua_rawlen(L, index);
+  size_t n = (size_t)lua_rawlen(L, index), size = 0, most = r->server->options.header_size / 2;
   if (n > 2 * MOST_HEADERS) luaL_error(L, "more than %d headers", MOST_HEADERS);
   for (size_t i = 0; i < n; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
     luaL_checktype(L, -1, LUA_TSTRING);
     list[i] = lua_tostring(L, -1);
+    size += lua_rawlen(L, -1) + 2;
     lua_pop(L, 1);
   }
+  if (size > most) luaL_error(L, "the headers are larger than %d bytes, half of max_header", (int)most);
   return n / 2;
 }
 
@@ -111,7 +114,7 @@ static int request_respond(lua_State *L) {
   mu_request *r = check(L);
   size_t size;
   unsigned status = (unsigned)luaL_checkinteger(L, 2);
-  size_t n = headers_at(L, 3, headers);
+  size_t n = headers_at(L, r, 3, headers);
   const char *body = luaL_checklstring(L, 4, &size);
   if (r->too_large && !lua_toboolean(L, 5)) return 0;
   if (r->answered) return luaL_error(L, "the request has been answered already");
@@ -124,7 +127,7 @@ static int request_stream(lua_State *L) {
   const char *headers[2 * MOST_HEADERS];
   mu_request *r = check(L);
   unsigned status = (unsigned)luaL_checkinteger(L, 2);
-  size_t n = headers_at(L, 3, headers);
+  size_t n = headers_at(L, r, 3, headers);
   lua_Integer size = luaL_optinteger(L, 4, -1);
   if (r->answered) return luaL_error(L, "the request has been answered already");
   if (!mu_request_stream(r, status, headers, n, size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)size))

@@ -27,7 +27,7 @@ local function fail(request, err)
   local _, _, too_large = request:state()
   if too_large then responses.fail(request, 413, "the body is too large")
   elseif err == nil then responses.fail(request, 500, "no response")
-  elseif core.is_cancelled(err) then responses.fail(request, 503, "the server is stopping")
+  elseif core.is_cancelled(err) then responses.fail(request, 503, "the request was cancelled")
   else responses.fail(request, 500, "internal server error") end
   request:done(true)
 end
@@ -116,7 +116,10 @@ end
 local function contents(what, path)
   local file <close>, problem = io.open(path, "rb")
   if not file then return nil, failure.new("file", what, problem) end
-  return file:read "a"
+  local text
+  text, problem = file:read "a"
+  if not text then return nil, failure.new("file", what, ("%s: %s"):format(path, problem)) end
+  return text
 end
 
 --- The options of the native server, or nil and an error.

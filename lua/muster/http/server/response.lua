@@ -14,10 +14,11 @@ local function add(list, name, value)
     error(("response: %q is not the name of a header"):format(tostring(name)), 0)
   end
   value = tostring(value)
-  if value:find "[%c]" then
-    error(("response: header '%s' must be text of one line, got %q"):format(name, value), 0)
+  if value == "" or value:find "%c" then
+    error(("response: header '%s' must be text of one line, not empty, got %q"):format(name, value), 0)
   end
-  if own[name:lower()] then return end
+  local key = name:lower()
+  if own[key] or key == "connection" and value:lower() == "keep-alive" then return end
   list[#list + 1] = name
   list[#list + 1] = value
 end
@@ -25,6 +26,9 @@ end
 --- {name = value or list of values} -> list, with the content type if it is not among them
 local function header_list(headers, content_type)
   local list, typed = {}, false
+  if headers and type(headers) ~= "table" then
+    error(("response: headers must be a table, got %s"):format(type(headers)), 0)
+  end
   for name, value in pairs(headers or {}) do
     if type(name) == "string" and name:lower() == "content-type" then typed = true end
     if type(value) ~= "table" then value = {value} end
@@ -95,8 +99,15 @@ local fields = {data = true, event = true, id = true, retry = true, comment = tr
 
 local function one_line(name, value)
   value = tostring(value)
-  if value:find "[\r\n]" then error(("event: '%s' must be one line, got %q"):format(name, value), 3) end
+  if value:find "[\r\n%z]" then error(("event: '%s' must be one line, got %q"):format(name, value), 4) end
   return ("%s: %s\n"):format(name, value)
+end
+
+local function has(headers, wanted)
+  for name in pairs(headers) do
+    if type(name) == "string" and name:lower() == wanted then return true end
+  end
+  return false
 end
 
 local function event_text(event)
@@ -124,7 +135,7 @@ function Response:event(event)
   if type(event) == "string" then event = {data = event} end
   if type(event) ~= "table" then error(("event: expected a table or a string, got %s"):format(type(event)), 2) end
   local text = event_text(event)
-  if not self.begun and not self.headers["Cache-Control"] then self.headers["Cache-Control"] = "no-cache" end
+  if not self.begun and not has(self.headers, "cache-control") then self.headers["Cache-Control"] = "no-cache" end
   self:start "text/event-stream"
   return self:write(text)
 end
@@ -143,18 +154,33 @@ local function send_pieces(res, answer)
   if too_large then return end
   res.status, res.headers = answer.status or 200, answer.headers or {}
   for chunk in answer.body do
+    if type(chunk) ~= "string" then
+      error(("response: the iterator of the body must give strings, got %s"):format(type(chunk)), 0)
+    end
     if not res:write(chunk) then return end
   end
   res:start()
+end
+
+local function is_callable(v)
+  if type(v) == "function" then return true end
+  local class = type(v) == "table" and getmetatable(v)
+  return type(class) == "table" and class.__call ~= nil
+end
+
+local function encoded(value)
+  local ok, text = pcall(cjson.encode, value)
+  if not ok then error("response: 'json' cannot be encoded: " .. text, 0) end
+  return text
 end
 
 local function send_table(res, answer)
   for name in pairs(answer) do
     if not known[name] then error(("response: unknown field '%s'"):format(tostring(name)), 0) end
   end
-  if type(answer.body) == "function" then return send_pieces(res, answer) end
+  if is_callable(answer.body) then return send_pieces(res, answer) end
   local body, content_type = answer.body, TEXT
-  if answer.json ~= nil then body, content_type = cjson.encode(answer.json), JSON end
+  if answer.json ~= nil then body, content_type = encoded(answer.json), JSON end
   if body == nil then body, content_type = "", nil end
   if type(body) ~= "string" then
     error(("response: body must be a string or an iterator, got %s"):format(type(body)), 0)
