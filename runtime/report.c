@@ -1,12 +1,12 @@
-/* report.c: reports of live tasks, in the words of lua/muster/report.lua; plain ones if Lua or memory fails. */
+/* report.c: reports of live tasks, in the words of lua/muster/diagnosis.lua; plain ones if Lua or memory fails. */
 #include "runtime.h"
 
 #include <string.h>
 
-/* light userdata: the name of a function of muster.report -> */
+/* light userdata: the name of a function of muster.diagnosis -> */
 static int call_report(lua_State *L) {
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "muster.report");
+  lua_pushliteral(L, "muster.diagnosis");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, lua_touserdata(L, 1));
   lua_call(L, 0, 0);

@@ -98,7 +98,7 @@ task 'worker': waits for a lock, held by task 2
 
   it("is given when the library for it does not load", function()
     local text = report [[
-      package.preload["muster.report"] = function() error "no words" end
+      package.preload["muster.diagnosis"] = function() error "no words" end
       async.event():wait()
     ]]
     assert.matches("muster: deadlock: .*\nmain waits for an event\n", text)

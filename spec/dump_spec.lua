@@ -2,7 +2,7 @@
 
 local async = require "muster"
 local program = require "spec.support.program"
-local report = require "muster.report"
+local diagnosis = require "muster.diagnosis"
 local virtual = require "muster.test".virtual
 
 local FILE = "spec/dump_spec%.lua"
@@ -27,7 +27,7 @@ end
 --- of a second left out.
 local function branch_of(name)
   local lines, found = {}, false
-  for line in report.tasks():gmatch "[^\n]+" do
+  for line in diagnosis.tasks():gmatch "[^\n]+" do
     if found and not line:find "^[├└│ ]" then break end
     found = found or line:find(("task '%s'"):format(name), 1, true) == 1
     line = line:gsub(FILE .. ":%d+", "LINE"):gsub("  %[(.*)%]$", "  <%1>")
@@ -44,10 +44,10 @@ end
 describe("the tree of tasks", function()
   it("begins with how many there are", function()
     with_tasks(function(add)
-      local before = report.tasks():match "^([%d,]+) tasks?: 1 running"
+      local before = diagnosis.tasks():match "^([%d,]+) tasks?: 1 running"
       assert.is_string(before)
       add("one more", forever)
-      assert.matches(("^%d tasks: 1 running, "):format(before + 1), report.tasks())
+      assert.matches(("^%d tasks: 1 running, "):format(before + 1), diagnosis.tasks())
     end)
   end)
 
@@ -90,7 +90,7 @@ describe("the tree of tasks", function()
       ready:cancel()
       over:set()
     end)
-    assert.matches(": runs  %[" .. FILE .. ":%d+", report.tasks())
+    assert.matches(": runs  %[" .. FILE .. ":%d+", diagnosis.tasks())
   end)
 
   it("hangs a task below who awaits it", function()
@@ -186,7 +186,7 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
         local next_task = task
         task = add("link " .. i, function() next_task:await() end)
       end
-      local text, widest = report.tasks(), 0
+      local text, widest = diagnosis.tasks(), 0
       for line in text:gmatch "[^\n]+" do widest = math.max(widest, #line) end
       assert.is_true(widest < 250)
       assert.matches("task 'end of chain': [^\n]* for a callback", text)
@@ -199,7 +199,7 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
     local text
     local function hook()
       debug.sethook()
-      text = report.tasks()
+      text = diagnosis.tasks()
     end
     debug.sethook(hook, "", 1)
     local line = debug.getinfo(hook, "S").linedefined + 2
@@ -208,7 +208,7 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
 
   it("has the line in the coroutine that runs, or in which a task waits", function()
     local text = coroutine.wrap(function()
-      local own = report.tasks()
+      local own = diagnosis.tasks()
       return own
     end)()
     local line = debug.getinfo(1, "l").currentline - 3
@@ -217,7 +217,7 @@ task 'a': waits for task 'b'  <LINE, spawned at LINE>
       local task = add("nested", function() coroutine.wrap(function() forever() end)() end)
       assert.is_truthy(task:traceback())
       line = debug.getinfo(forever, "S").linedefined + 1
-      assert.matches(("'nested': [^\n]*%%[%s:%d,"):format(FILE, line), report.tasks())
+      assert.matches(("'nested': [^\n]*%%[%s:%d,"):format(FILE, line), diagnosis.tasks())
     end)
   end)
 end)
@@ -253,7 +253,7 @@ task 'sleeper': sleeps (100 s left)  [spawned at x.lua:2]
       async.yield()
       collectgarbage "generational"
       for _, event in ipairs(events) do setmetatable({}, {__gc = function() event:set() end}) end
-      for _ = 1, 20 do require "muster.report".tasks() end
+      for _ = 1, 20 do require "muster.diagnosis".tasks() end
       for _, event in ipairs(events) do event:set() end
       print "done"
     ]]

@@ -45,8 +45,8 @@ local function list_tasks()
 end
 
 local function tasks(session)
-  local known, report = pcall(require, "muster.report")
-  local text = known and report.tasks and report.tasks() or list_tasks()
+  local known, diagnosis = pcall(require, "muster.diagnosis")
+  local text = known and diagnosis.tasks and diagnosis.tasks() or list_tasks()
   say(session, (text:gsub("\n$", "")))
 end
 
