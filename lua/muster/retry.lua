@@ -81,7 +81,7 @@ end
 
 --- How long to wait; nil: give up, for the time asked for is too long.
 local function wait_of(run, err, verdict, limited)
-  local opts, wait = run.opts, nil
+  local opts, wait = run.opts
   run.backoff = run.backoff or Backoff.new(opts.backoff, opts.jitter, opts.random)
   local asked = type(verdict) ~= "number" and asked_wait(err)
   if type(verdict) == "number" then
