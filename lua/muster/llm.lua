@@ -66,10 +66,11 @@ local function own_transport(keeps_headers)
   local client
   return {
     request = function(_, opts)
-      local kept, sent = opts.headers, nil
-      if not keeps_headers then kept, sent = nil, kept end
-      client = client or require "muster.http".client {timeout = opts.timeout, headers = kept}
-      return client:request {method = opts.method, url = opts.url, body = opts.body, headers = sent}
+      client = client or require "muster.http".client {timeout = opts.timeout,
+                                                       headers = keeps_headers and opts.headers or nil}
+      opts.timeout = nil
+      if keeps_headers then opts.headers = nil end
+      return client:request(opts)
     end,
     close = function()
       if client then client:close() end

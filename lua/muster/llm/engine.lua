@@ -212,9 +212,8 @@ end
 
 local function with_retries(ex, once)
   local client, given = ex.client, ex.client.retry
-  return retry(function() return attempt(ex, once) end, {
-    attempts = given.attempts, deadline = math.huge, backoff = given.backoff, jitter = given.jitter,
-    random = given.random, budget = client.retry_budget,
+  local opts = {
+    deadline = math.huge, budget = client.retry_budget,
     on = function(err, n)
       if ex.job:time_left() <= 0 then return false end
       if given.on then return given.on(err, n) end
@@ -224,7 +223,11 @@ local function with_retries(ex, once)
       if given.before_sleep then given.before_sleep(err, n, seconds) end
       fire(client, "retry", err, {attempt = n, wait = seconds, model = ex.job.model})
     end,
-  })
+  }
+  if next(given) then
+    opts.attempts, opts.backoff, opts.jitter, opts.random = given.attempts, given.backoff, given.jitter, given.random
+  end
+  return retry(function() return attempt(ex, once) end, opts)
 end
 
 --- The same within a budget of time.

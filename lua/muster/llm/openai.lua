@@ -179,12 +179,13 @@ local function result_of(body, choice)
   local message = typed("table", choice.message) or typed("table", choice.delta) or {}
   local calls = calls_of(message)
   local refusal = typed("string", message.refusal)
-  return {
-    content = wire.text_of(message.content) or typed("string", choice.text), tool_calls = calls,
-    refusal = refusal ~= "" and refusal or nil, finish_reason = stream.finish(choice.finish_reason, calls),
-    usage = stream.usage(body.usage), model = typed("string", body.model), id = typed("string", body.id),
-    raw = body,
+  local result = {
+    tool_calls = calls, finish_reason = stream.finish(choice.finish_reason, calls), usage = stream.usage(body.usage),
+    model = typed("string", body.model), id = typed("string", body.id), raw = body,
   }
+  result.content = wire.text_of(message.content) or typed("string", choice.text)
+  if refusal ~= "" then result.refusal = refusal end
+  return result
 end
 
 --- A result, or nil and an error.
