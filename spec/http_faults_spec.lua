@@ -92,6 +92,15 @@ describe("a failed request", function()
     assert.equal("abc", http.get(s.url):text())
   end)
 
+  it("reads headers that are folded, empty, repeated or have blanks around them", function()
+    local s <close> = server.saying("HTTP/1.1 200 OK\r\nA:  b c \r\nEmpty:\r\nFold: one\r\n  two\r\n\tthree \r\n" ..
+      "Blank : z\r\nContent-Length: 2\r\nMany: 1:2\r\nmany: 3\r\n\r\nok")
+    local headers, seen = assert(http.get(s.url)).headers, {}
+    for name, value in pairs(headers) do seen[#seen + 1] = name .. "=" .. value end
+    assert.same({"A=b c", "Empty=", "Fold=one two three", "Blank=z", "Content-Length=2", "Many=1:2", "many=3"}, seen)
+    assert.equal("1:2, 3", headers.many)
+  end)
+
   it("is too_large for 100,000 headers", function()
     local s <close> = server.saying("HTTP/1.1 200 OK\r\n" .. ("X-A: b\r\n"):rep(100000) .. "\r\n")
     check(failure(s.url), "too_large", false)
