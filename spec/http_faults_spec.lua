@@ -41,6 +41,25 @@ describe("a failed request", function()
     check(failure(url), "connect", true, "connect")
   end)
 
+  it("is connect, and says so, if no descriptor is left; the others go on", function()
+    local script = program.file [[
+      local async, http = require "muster", require "muster.http"
+      local listener <close> = require "muster.net".listen("127.0.0.1", 0)
+      local url, tasks = "http://127.0.0.1:" .. listener.port, {}
+      for i = 1, 100 do tasks[i] = async.spawn(http.get, url) end
+      local done = async.wait(tasks, {mode = "first"})
+      for i = 1, #done do
+        local res, err = done[i]:await()
+        assert(not res and err.kind == "connect" and err.retryable, err)
+        assert(err.message == url .. ": too many open files", err.message)
+      end
+      assert(#done < 100)
+      for _, task in ipairs(tasks) do task:cancel() end]]
+    local output, errors, code = program.sh(("ulimit -n 64; timeout 20 %s %s"):format(program.path, script))
+    assert.same({"", "", 0}, {output, errors, code})
+    program.remove_files()
+  end)
+
   it("does not tell user and password", function()
     local err = failure("http://user:secret@127.0.0.1:" .. server.refused_port() .. "/x")
     assert.not_matches("secret", err.message)

@@ -84,6 +84,7 @@ typedef struct mu_http_easy {
   struct curl_slist *usual;   /* the headers of the settings, or NULL */
   struct curl_slist *headers; /* those of the request: room for so many */
   size_t capacity;
+  int no_socket; /* errno: why the last one was not made, which libcurl takes for a refusal; or 0 */
   char error[CURL_ERROR_SIZE];
 } mu_http_easy;
 
@@ -282,8 +283,8 @@ void mu_http_tick(mu_http_client *c);
 /* Frees the table of sockets, when all are closed. */
 void mu_http_free_sockets(mu_http *http);
 
-/* Callbacks of easy handles: a client is their data. */
-curl_socket_t mu_http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *address);
+/* Callbacks of easy handles, with the handle or its client. */
+curl_socket_t mu_http_open_socket(void *easy, curlsocktype purpose, struct curl_sockaddr *address);
 int mu_http_close_socket(void *client, curl_socket_t fd);
 
 /* ---- connections that nobody uses (http_idle.c) ---- */

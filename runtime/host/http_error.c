@@ -106,6 +106,7 @@ static mu_http_kind kind_in(const mu_http_exchange *x, CURLcode code, const char
 void mu_http_fail_curl(mu_http_exchange *x, CURLcode code) {
   const char *text = x->easy->error;
   if (x->kind) return;
+  if (code == CURLE_COULDNT_CONNECT && x->easy->no_socket) text = uv_strerror(-x->easy->no_socket);
   if (!*text) text = x->http->curl.easy_strerror(code);
   x->code = (int)code;
   if (strncmp(text, "Unsupported proxy", 17) == 0) /* libcurl goes on with all of it, also its password */

@@ -19,8 +19,7 @@ bool mu_http_prepare(mu_http_easy *e) {
          !set(c, CURLOPT_WRITEDATA, e) && !set(c, CURLOPT_READFUNCTION, mu_http_on_send) &&
          !set(c, CURLOPT_READDATA, e) && !set(c, CURLOPT_PREREQFUNCTION, mu_http_on_connected) &&
          !set(c, CURLOPT_PREREQDATA, e) && !set(c, CURLOPT_OPENSOCKETFUNCTION, mu_http_open_socket) &&
-         !set(c, CURLOPT_OPENSOCKETDATA, e->client) &&
-         !set(c, CURLOPT_CLOSESOCKETFUNCTION, mu_http_close_socket) &&
+         !set(c, CURLOPT_OPENSOCKETDATA, e) && !set(c, CURLOPT_CLOSESOCKETFUNCTION, mu_http_close_socket) &&
          !set(c, CURLOPT_CLOSESOCKETDATA, e->client) && !set(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
          !set(c, CURLOPT_PROTOCOLS_STR, "http,https") && !set(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") &&
          !set(c, CURLOPT_ACCEPT_ENCODING, "") && !set(c, CURLOPT_TCP_NODELAY, 1L) &&
@@ -148,6 +147,7 @@ CURLcode mu_http_set_up(mu_http_easy *e, const mu_http_request *r) {
   __typeof__(curl_easy_setopt) *set = e->client->http->curl.setopt;
   CURLcode rc = 0;
   e->error[0] = '\0';
+  e->no_socket = 0;
   if (e->settings != r->settings->id) rc = apply(e, r->settings);
   if (!rc && !e->plain) rc = make_plain(e);
   if (!rc) rc = set_pipewait(e, r->url);

@@ -8,6 +8,7 @@
 ** itself, right after it has asked for their removal. */
 #include "host/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,10 +179,11 @@ static int set_timer(CURLM *multi, long ms, void *client) {
   return 0;
 }
 
-curl_socket_t mu_http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *address) {
+curl_socket_t mu_http_open_socket(void *easy, curlsocktype purpose, struct curl_sockaddr *address) {
+  mu_http_easy *e = easy;
   (void)purpose;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
-  (void)client;
+  e->no_socket = fd < 0 && errno != EAFNOSUPPORT ? errno : 0;
   return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
