@@ -174,6 +174,8 @@ describe("fs: read and write", function()
   it("read: at the limit, beyond it, without a size, while it grows", inside(function(at)
     assert(fs.write(at "f", "12345"))
     assert.equal("12345", fs.read(at "f", {max = 5}))
+    for _, n in ipairs {6, math.maxinteger, math.huge} do assert.equal("12345", fs.read(at "f", {max = n})) end
+    raises("chunks: option 'size' must be an integer of at least 1, got inf", fs.chunks, at "f", {size = math.huge})
     failed("too_large", nil, fs.read(at "f", {max = 4}))
     failed("too_large", nil, fs.read("/dev/zero", {max = 1000000}))
     assert.matches("^%d+ ", fs.read "/proc/self/stat")

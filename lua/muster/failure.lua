@@ -16,6 +16,9 @@ local kinds = {
 
 local texts = {
   ENOENT = "no such file or directory", ENOTDIR = "not a directory", EISDIR = "is a directory",
+  ENOTEMPTY = "directory not empty", EEXIST = "file already exists", EPERM = "operation not permitted",
+  EROFS = "read-only file system", ELOOP = "too many symbolic links", ENOSPC = "no space left on device",
+  EDQUOT = "disk quota exceeded", EFBIG = "file too large", ENAMETOOLONG = "name too long", ESRCH = "no such process",
   EACCES = "permission denied", EMFILE = "too many open files", ENFILE = "too many open files in the system",
   ECONNREFUSED = "connection refused", EHOSTUNREACH = "no route to the host", ENETUNREACH = "network is unreachable",
   EADDRNOTAVAIL = "address is not available", EADDRINUSE = "address is in use", ETIMEDOUT = "timed out",

@@ -57,7 +57,7 @@ function M.read(path, opts)
   if not file then return fail("read", path, stat) end
   local size, most = file.positioned and stat.size or 0, opts.max or math.huge
   if size == 0 then return file:read_all(opts) end -- also what has no size, as in /proc
-  file.piece = math.min(size, LARGEST, most + 1) -- in /sys, a size is no more than a guess
+  file.piece = math.min(size, LARGEST, most < size and most + 1 or size) -- in /sys, a size is no more than a guess
   local more, err = file:more()
   if more == nil then return nil, err end
   if file.input.size == size and size <= most then return file.input:take_all() end
@@ -134,7 +134,7 @@ end
 ---@return fun(): string?
 function M.chunks(path, opts)
   check_path("chunks", path)
-  options.check("chunks", opts, {size = kinds.count})
+  options.check("chunks", opts, reader.chunk_options)
   return iterate(path, "chunks", opts)
 end
 

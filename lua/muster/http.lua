@@ -1,6 +1,7 @@
 --- HTTP: requests and clients. `local http = require "muster.http"`.
 local cjson = require "cjson"
 local core = require "muster.http.core"
+local failures = require "muster.failure"
 local headers = require "muster.http.headers"
 local options = require "muster.http.options"
 local sse = require "muster.http.sse"
@@ -211,17 +212,31 @@ function core.methods:lines() return sse.lines(reader(self)), nil, nil, self end
 --- for event in response:events() do … end. Server-Sent Events: tables with event, data, id and retry.
 function core.methods:events() return sse.events(reader(self)), nil, nil, self end
 
+--- Writes the body to a file: its size, or nil and an error.
+local function copy(response, file)
+  local size = 0
+  while true do
+    local chunk, err = read(response)
+    if not chunk then return not err and size or nil, err end
+    local ok
+    ok, err = file:write(chunk)
+    if not ok then return nil, err end
+    size = size + #chunk
+  end
+end
+
 --- Saves the body at a path: the file is there as a whole, or as it was.
 function core.methods:save(path)
-  if type(path) ~= "string" then
-    error("bad argument #1 to 'save' (string expected, got " .. type(path) .. ")", 2)
-  end
-  local size, err = require "muster.http.save".to(path, function() return read(self) end)
-  if size then return size end
-  if type(err) == "table" then return nil, err end
-  local code, text = tostring(err):match "^(E%w+): (.*)$"
-  local failure = core.failure("file", "save", self.url, ("%s: %s"):format(path, text or err))
-  failure.code, failure.path = code, path
+  failures.check_path("save", path)
+  local broken -- why the body is not whole
+  local size, err = require "muster.fs.atomic".fill(path, path, nil, function(file)
+    local size, problem = copy(self, file)
+    if not size and not problem.path then broken = problem end
+    return size, problem
+  end)
+  if size or broken then return size, broken end
+  local failure = core.failure("file", "save", self.url, err.message)
+  failure.code, failure.path = err.code, path
   return nil, failure
 end
 

@@ -41,15 +41,15 @@ local function replace(new, real, directory)
   return ok, problem
 end
 
---- Writes to a new file, puts that on the disk, and renames it. The permissions stay those of the old one.
+--- Fills a new file, puts that on the disk, and renames it. The permissions stay those of the old one.
 ---@async
+---@param what string for messages
 ---@param path string
----@param data string
 ---@param permissions integer? of a new file
----@return true?
+---@param fill fun(file: muster.file): any, muster.error? if it returns nil or false, nothing is changed
+---@return any what fill has returned
 ---@return muster.error?
-function M.write(path, data, permissions)
-  local what = "write " .. path
+function M.fill(what, path, permissions, fill)
   local real, stat = target(path)
   if stat then
     local ok, err = check_kind(what, path, stat)
@@ -64,15 +64,27 @@ function M.write(path, data, permissions)
     file:close()
     if not done then uv.fs_unlink(new) end
   end})
-  local ok, err
   if old and not permissions then files.call(nil, "fchmod", file.fd, old) end -- whatever the umask
-  ok, err = file:write(data)
+  local result, err = fill(file)
+  local ok = result
   if ok then ok, err = file:sync() end
-  if not ok then return failure.fail(what, err.code, {path = path}) end -- of the file that was asked for
+  if not ok and err.path == new then return failure.fail(what, err.code, {path = path}) end -- the one asked for
+  if not ok then return nil, err end
   ok, problem = core.shield(replace, new, real, directory)
   done = ok
   if not ok then return failure.fail(what, problem, {path = path}) end
-  return true
+  return result
+end
+
+--- Writes a whole file.
+---@async
+---@param path string
+---@param data string
+---@param permissions integer? of a new file
+---@return true?
+---@return muster.error?
+function M.write(path, data, permissions)
+  return M.fill("write " .. path, path, permissions, function(file) return file:write(data) end)
 end
 
 return M

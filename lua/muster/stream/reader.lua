@@ -14,6 +14,11 @@ local passed = core.event()
 passed:set()
 local wait = passed.wait
 
+--- Those of `chunks`.
+M.chunk_options = {
+  size = {function(v) return math.type(v) == "integer" and v >= 1 end, "an integer of at least 1"},
+}
+
 --- Raises if the running task is cancelled, as every call that may suspend does.
 local function checkpoint() wait(passed) end
 M.checkpoint = checkpoint
@@ -160,7 +165,7 @@ end
 ---@param opts {size: integer?}? 65536 unless given
 ---@return fun(): string?
 function Reader:chunks(opts)
-  local size = options.check("chunks", opts, {size = options.kinds.count}).size
+  local size = options.check("chunks", opts, M.chunk_options).size
   return function()
     local text, err = self:read(size)
     if err then error(err, 0) end
