@@ -218,6 +218,25 @@ describe("http server: stop", function()
     end)()
   end)
 
+  it("by a handler is refused, in a task of its own is fine", function()
+    local stopped
+    serving(function(req)
+      local s = stopped.server
+      if req.path == "/wait" then
+        local ok, err = pcall(s.stop, s, 1)
+        return tostring(ok) .. ": " .. tostring(err)
+      end
+      stopped.task = async.spawn(s.stop, s)
+      return "stopping"
+    end, function(s)
+      stopped = {server = s}
+      assert.equal("false: stop: it would wait for the handler that calls it; spawn a task: " ..
+        "async.spawn(server.stop, server)", (client.get(s, "/wait")))
+      assert.equal("stopping", (client.get(s, "/")))
+      assert.is_true(stopped.task:await())
+    end)()
+  end)
+
   it("of one that is closed, or again, is fine", serving(path, function(s)
     assert.is_true(s:stop())
     assert.is_true(s:stop(1))

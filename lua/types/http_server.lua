@@ -22,6 +22,10 @@ local server = {}
 ---goes away. It returns the response: a string; a table with `status`, `headers`, and `body` (a string, or an iterator
 ---of pieces) or `json`; or nothing: 204, or what was written by `res`. If it fails the client gets 500, and the error
 ---is reported.
+---
+---The server works until it is closed, also if nobody holds it. `stop` waits for the requests that are there: a handler
+---calls it in a task of its own, `async.spawn(server.stop, server)`. A head that others may understand otherwise is
+---refused by 400: two lengths of the body, folded lines, odd names; an unknown Transfer-Encoding by 501.
 ---@async
 ---@param opts muster.http.server.options
 ---@return muster.http.server? server with `host`, `port`, `url`, `close()`, `stop(seconds)`, `active()`

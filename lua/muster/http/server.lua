@@ -83,13 +83,20 @@ local function drain(self)
   wait.wait(tasks)
 end
 
---- Stops gracefully: accepts no more connections, lets the requests that are there be answered, and closes.
+--- Stops gracefully: accepts no more connections, lets the requests that are there be answered, and closes. A handler,
+--- which it would wait for, calls it in a task of its own.
 ---@async
 ---@param seconds number? at most so long; what is left then is cancelled. Without end unless given
 ---@return boolean drained was everything answered?
 function Server:stop(seconds)
   if seconds ~= nil and not kinds.seconds[1](seconds) then
     error(("stop: expected a number of seconds, got %s"):format(tostring(seconds)), 2)
+  end
+  local current = core.current()
+  for _, task in pairs(self.working) do
+    if task == current then
+      error("stop: it would wait for the handler that calls it; spawn a task: async.spawn(server.stop, server)", 2)
+    end
   end
   local _ <close> = setmetatable({}, {__close = function() self:close() end})
   if not seconds then
@@ -116,10 +123,10 @@ end
 local function contents(what, path)
   local file <close>, problem = io.open(path, "rb")
   if not file then return nil, failure.new("file", what, problem) end
-  local text
-  text, problem = file:read "a"
-  if not text then return nil, failure.new("file", what, ("%s: %s"):format(path, problem)) end
-  return text
+  local all
+  all, problem = file:read "a"
+  if not all then return nil, failure.new("file", what, ("%s: %s"):format(path, problem)) end
+  return all
 end
 
 --- The options of the native server, or nil and an error.
@@ -144,7 +151,8 @@ local function bracketed(host) return host:find(":", 1, true) and "[" .. host ..
 --- Starts a server. The handler is called for each request, in a task of its own, which is cancelled if the client goes
 --- away (or closes its side of the connection). It returns the response: a string; a table with `status`, `headers`,
 --- and `body` (a string, or an iterator of pieces) or `json`; or nothing: 204, or what `res` has written. If it fails
---- the client gets 500, and the error is reported, as that of any task.
+--- the client gets 500, and the error is reported, as that of any task. The server works until it is closed, also if
+--- nobody holds it.
 ---@async
 ---@param opts muster.http.server.options host: "127.0.0.1" unless given; port 0: the system chooses; max_body: 16 MB;
 --- max_header: 32 kB of memory for a head; body_rate: bytes a second, 100, that a body must come with at least, over
