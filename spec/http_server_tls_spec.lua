@@ -3,6 +3,7 @@ local async = require "muster"
 local client = require "spec.support.serving"
 local http = require "muster.http"
 local net = require "muster.net"
+local process = require "muster.process"
 local program = require "spec.support.program"
 local server = require "muster.http.server"
 local spec = require "spec.support.io"
@@ -47,6 +48,15 @@ describe("http server: TLS", function()
       local s, err = server.serve(opts)
       assert.is_nil(s)
       assert.equal("tls", err.kind)
+    end
+  end))
+
+  it("begins with TLS 1.2", secure({handler = function() return "ok" end}, function(s)
+    for _, version in ipairs {"tls1", "tls1_1", "tls1_2", "tls1_3"} do
+      local result = assert(process.run({"openssl", "s_client", "-connect", "127.0.0.1:" .. s.port, "-" .. version,
+                                         "-cipher", "ALL:@SECLEVEL=0", "-quiet", "-no_ign_eof"},
+                                        {input = "GET / HTTP/1.0\r\n\r\n", timeout = 20}))
+      assert.equal(version:find "[23]$" ~= nil, result.ok, version)
     end
   end))
 

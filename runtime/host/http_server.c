@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char TLS_VERSIONS[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"; /* for GnuTLS */
+
 enum {
   RUNS = 8,         /* of the library at a time, while it has more to do at once */
   LONG_PAUSE = 1024 /* ms between two looks at nothing */
@@ -148,6 +150,7 @@ static bool start_daemon(mu_server *server, int fd) {
   const mu_server_options *o = &server->options;
   struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)o->key},
                                  {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)o->certificate},
+                                 {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_VERSIONS},
                                  {MHD_OPTION_END, 0, NULL}};
   unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (o->key ? MHD_USE_TLS : 0);
   server->daemon = server->all->mhd.start_daemon(
@@ -155,7 +158,7 @@ static bool start_daemon(mu_server *server, int fd) {
       MHD_OPTION_CONNECTION_LIMIT, o->connections, MHD_OPTION_CONNECTION_TIMEOUT, o->idle,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->header_size, MHD_OPTION_URI_LOG_CALLBACK, mu_request_line,
       server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-      server, MHD_OPTION_ARRAY, o->key ? tls : tls + 2, MHD_OPTION_END);
+      server, MHD_OPTION_ARRAY, o->key ? tls : tls + 3, MHD_OPTION_END);
   return server->daemon;
 }
 
