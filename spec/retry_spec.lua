@@ -248,6 +248,24 @@ describe("the deadline of a retry", function()
     assert.same({2, 2}, {err.attempts, #err.history})
   end))
 
+  it("may be told by a clock of one's own, and no wait goes beyond it", virtual(function()
+    local start, left = async.now(), 100
+    local fn, log = failing(9)
+    local _, err = retry(fn, none {attempts = 99, backoff = {first = 30, factor = 1},
+                                   deadline = function() left = left - 30 return left end})
+    assert.is_true(err.deadline_exceeded)
+    assert.equal("test", err.kind)
+    assert.equal(3, #log)
+    assert.near(60, async.now() - start, 1e-6)
+  end))
+
+  it("and the wait may be another's", virtual(function()
+    local waits, start = {}, async.now()
+    assert.equal("done", (retry(failing(3), none {sleep = function(s) waits[#waits + 1] = s end})))
+    assert.same({0.5, 1}, {waits[1], waits[2]})
+    assert.equal(start, async.now())
+  end))
+
   it("may be none", virtual(function()
     local fn = failing(3000, {limited = true})
     assert.equal("done", (retry(fn, {deadline = math.huge})))

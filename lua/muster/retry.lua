@@ -56,6 +56,8 @@ end
 
 -- ---- deciding ----
 
+local function time_left(run) return run.clock and run.clock() or run.ends - now_of() end
+
 local function field(err, name) return type(err) == "table" and err[name] or nil end
 
 --- How long the error says to wait.
@@ -103,7 +105,7 @@ local function decide(run, err)
   if limited then run.refusals = run.refusals + 1 else run.failures = run.failures + 1 end
   local wait = wait_of(run, err, verdict, limited)
   if not wait or run.failures >= (run.opts.attempts or ATTEMPTS) then return nil end
-  if now_of() + wait >= run.ends then return give_up(err, "deadline_exceeded") end
+  if wait >= time_left(run) then return give_up(err, "deadline_exceeded") end
   if not limited and run.opts.budget and not run.opts.budget:take() then return give_up(err, "budget_exhausted") end
   return wait
 end
@@ -129,7 +131,8 @@ end
 local function sleep(run, err, wait)
   run.history[#run.history].waited = wait
   if run.opts.before_sleep then run.opts.before_sleep(err, run.calls, wait) end
-  core.sleep(wait)
+  local pause = run.opts.sleep or core.sleep
+  pause(wait)
 end
 
 --- The end of it: raises what was raised, returns what was returned.
@@ -176,10 +179,11 @@ local function is_function(v) return type(v) == "function" end
 local a_function = {is_function, "a function"}
 
 local known = {
-  attempts = kinds.count, deadline = kinds.seconds,
+  attempts = kinds.count,
+  deadline = {function(v) return kinds.seconds[1](v) or is_function(v) end, kinds.seconds[2] .. ", or a function"},
   backoff = {function(v) return type(v) == "table" end, "a table of first, max, factor"},
   jitter = {function(v) return v == "full" or v == "none" or is_function(v) end, '"full", "none" or a function'},
-  on = a_function, before_sleep = a_function, random = a_function,
+  on = a_function, before_sleep = a_function, random = a_function, sleep = a_function,
   budget = {budget.is, "a budget made by retry.budget"},
 }
 
@@ -192,13 +196,16 @@ local known_backoff = {
 }
 
 local function new_run(fn, opts)
-  return {fn = fn, opts = opts, ends = now_of() + (opts.deadline or DEADLINE), single = inside[core.current()],
-          calls = 0, failures = 0, refusals = 0, history = nil}
+  local deadline = opts.deadline or DEADLINE
+  local clock = is_function(deadline) and deadline or nil
+  return {fn = fn, opts = opts, ends = clock and math.huge or now_of() + deadline, clock = clock,
+          single = inside[core.current()], calls = 0, failures = 0, refusals = 0, history = nil}
 end
 
 --- Calls fn(attempt) until it succeeds: until it returns without `nil, err`.
 --
--- At most `attempts` (6) failures, and `deadline` (600) seconds in all, which also bound an attempt. Between them it
+-- At most `attempts` (6) failures, and `deadline` (600) seconds in all, which also bound an attempt; or a function that
+-- tells how many are left, by a clock that stands still at times: no wait goes beyond it. Between the attempts it
 -- waits err.retry_after seconds, and a little more; or else anything up to 0.5 s, 1 s, 2 s … 60 s (`backoff`,
 -- `jitter`). Refusals for being too much (err.limited) use up the deadline only. An err.retry_after of more than two
 -- minutes ends it at once, with err.parked.
@@ -209,7 +216,7 @@ end
 ---@param fn fun(attempt: integer): any
 ---@param opts table? attempts, deadline, backoff={first=, max=, factor=}, jitter="full"|"none"|function(seconds, n);
 --- on(err, attempt): true, false, a number of seconds, or nil for the usual; before_sleep(err, attempt, seconds);
---- budget: of `retry.budget`; random: a function like math.random
+--- budget: of `retry.budget`; random: a function like math.random; sleep(seconds): how to wait, if not as usual
 ---@return any ...
 function M.retry(fn, opts)
   if type(fn) ~= "function" then error(("retry: expected a function, got %s"):format(type(fn)), 2) end

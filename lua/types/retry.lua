@@ -7,13 +7,14 @@ local retry = {}
 
 ---@class muster.retry.options
 ---@field attempts integer? failures at most, 6; refusals for being too much (err.limited) do not count
----@field deadline number? seconds in all, 600; it bounds an attempt, too
+---@field deadline number|nil|fun(): number seconds in all, 600; it bounds an attempt, too. Or what tells how many are left
 ---@field backoff {first?: number, max?: number, factor?: number}? 0.5 s, 60 s, 2
 ---@field jitter "full"|"none"|fun(seconds: number, n: integer): number|nil
 ---@field on nil|fun(err: any, attempt: integer): boolean|number|nil again? or after so many seconds; nil: the usual
 ---@field before_sleep nil|fun(err: any, attempt: integer, seconds: number)
 ---@field budget muster.retry.budget?
 ---@field random nil|fun(): number from 0 to 1
+---@field sleep nil|fun(seconds: number) how to wait; it may come back earlier
 
 ---Calls fn(attempt) until it returns something else than `nil, err`. Tried again is what `on` says, or an error,
 ---returned or raised, that is a table with `retryable` set to true; after err.retry_after seconds, if there is such a
