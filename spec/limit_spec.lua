@@ -231,6 +231,31 @@ describe("waiters of a limiter", function()
     assert.near(0, lim.bucket:wait(async.now(), 100), 1e-6)
   end))
 
+  it("are turned away as a group, wherever they are, and take nothing of the limits", virtual(function()
+    local lim, got, start = limit.limiter {rpm = 6, burst = 1}, {}, async.now()
+    lim:acquire():release()
+    local tasks = {}
+    for i, group in ipairs {"a", "b", "a", "a", "b"} do
+      tasks[i] = async.spawn(function()
+        local permit = lim:acquire(nil, group)
+        got[i] = permit and async.now() - start or false
+        if permit then permit:release() end
+      end)
+    end
+    turns()
+    tasks[4]:cancel()
+    lim:turn_away "a"
+    turns()
+    assert.same({[1] = false, [3] = false}, got)
+    assert.equal(2, lim:stats().waiting)
+    async.wait(tasks)
+    assert.near(10, got[2], 1e-4)
+    assert.near(20, got[5], 1e-4)
+    lim:turn_away "nobody"
+    raises("expected a group", lim.turn_away, lim)
+    idle(lim)
+  end))
+
   it("leave when a timeout around them is over", virtual(function()
     local lim = limit.limiter {concurrency = 1}
     local permit = lim:acquire()

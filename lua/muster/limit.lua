@@ -60,15 +60,16 @@ local function tokens_of(what, cost)
   return check_tokens(what, cost.tokens or 0)
 end
 
---- Waits to be let in. -> a permit
-local function enter(self, what, cost, is_loose)
+--- Waits to be let in. -> a permit; nil: turned away
+local function enter(self, what, cost, is_loose, group)
   local estimate = cost == nil and 0 or tokens_of(what, cost)
   local now, tokens = now_of(), estimate * self.ratio
   if is_free(self, now, tokens) then
     check_cancelled(is_open)
     take(self, now, tokens)
   else
-    now = queue_up(self, tokens, now)
+    now = queue_up(self, tokens, now, group)
+    if not now then return nil end
   end
   self.requests = self.requests + 1
   return Permit.new(self, estimate, tokens, now, is_loose)
@@ -77,11 +78,21 @@ end
 --- Waits to be let in.
 ---@async
 ---@param cost number|{tokens: number}|nil an estimate, in tokens or whatever `settle` is told to be worth tokens
----@return muster.limit.permit permit to be closed: `local permit <close> = limiter:acquire(100)`
-function Limiter:acquire(cost)
+---@param group any? whose it is, for `turn_away`
+---@return muster.limit.permit? permit to be closed: `local permit <close> = limiter:acquire(100)`; nil only after
+--- `turn_away`
+function Limiter:acquire(cost, group)
   check_self("acquire", self)
-  local permit = enter(self, "limiter:acquire", cost, true)
+  local permit = enter(self, "limiter:acquire", cost, true, group)
   return permit
+end
+
+--- All of a group that wait get no permit: their `acquire` returns nil at once, and takes nothing of the limits.
+---@param group any not nil
+function Limiter:turn_away(group)
+  check_self("turn_away", self)
+  if group == nil then error("limiter:turn_away: expected a group, got nil", 2) end
+  gate.turn_away(self, group)
 end
 
 --- Calls fn(permit, ...) once it is let in, and gives the permit back when fn ends, whichever way.

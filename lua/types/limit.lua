@@ -49,6 +49,10 @@ function limiter:pause(seconds) end
 ---Ends a pause, and any cool-down.
 function limiter:resume() end
 
+---Those of a group that wait in `acquire` get nil at once, and take nothing of the limits.
+---@param group any not nil
+function limiter:turn_away(group) end
+
 ---@class muster.limit.wait
 ---@field who string the name of the task
 ---@field reason "cool-down"|"concurrency"|"requests"|"tokens"|"place"

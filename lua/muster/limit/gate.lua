@@ -84,13 +84,17 @@ M.pump = pump
 
 -- ---- waiting ----
 
---- Waiters leave by being let in, or by an error in their wait.
+--- Waiters leave by being let in, by being turned away, or by an error in their wait.
 local waiter_meta = {}
 
 function waiter_meta.__close(waiter, err)
   local self = waiter.owner
   if err ~= nil then
-    if waiter.granted then give_back(self, waiter.tokens) else self.queue:remove(waiter) end
+    if waiter.granted then
+      give_back(self, waiter.tokens)
+    elseif not waiter.refused then
+      self.queue:remove(waiter)
+    end
     waiter.event:clear()
     pump(self, now_of())
   end
@@ -115,17 +119,36 @@ local function wait_once(self, waiter)
   event:clear()
 end
 
---- Waits in the queue. -> when it was let in
-function M.queue_up(self, tokens, now)
-  local waiter <close> = self.queue:push(self, tokens, now)
+--- Waits in the queue. -> when it was let in; nil: turned away
+function M.queue_up(self, tokens, now, group)
+  local waiter <close> = self.queue:push(self, tokens, now, group)
   if waiter.prev then -- not the first: there is nothing to look at before it is woken
     waiter.event:wait()
     waiter.event:clear()
   end
-  while not waiter.granted do wait_once(self, waiter) end
+  while not waiter.granted do
+    if waiter.refused then return nil end
+    wait_once(self, waiter)
+  end
   local granted = waiter.granted
   self.waited, self.delayed = self.waited + (granted - now), self.delayed + 1
   return granted
+end
+
+--- All of a group leave the queue: what they wait for is of no use any more.
+function M.turn_away(self, group)
+  local queue = self.queue
+  local waiter = queue.first
+  while waiter do
+    local after = waiter.next
+    if waiter.group == group then
+      queue:remove(waiter)
+      waiter.refused = true
+      waiter.event:set()
+    end
+    waiter = after
+  end
+  pump(self, now_of())
 end
 
 -- ---- rates and cool-downs ----

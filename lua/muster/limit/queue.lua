@@ -9,6 +9,8 @@ local core = require "muster.core"
 ---@field since number
 ---@field wake_at number when its timer ends; math.huge: it has none
 ---@field granted number|false when it was let in
+---@field group any whose it is, to be turned away together
+---@field refused boolean was it turned away?
 ---@field prev muster.limit.waiter?
 ---@field next muster.limit.waiter?
 
@@ -37,10 +39,10 @@ end
 
 --- Adds one at the end.
 ---@return muster.limit.waiter
-function Queue:push(owner, tokens, now)
+function Queue:push(owner, tokens, now, group)
   local waiter, last = take_spare(self), self.last
   waiter.owner, waiter.task, waiter.tokens, waiter.since = owner, core.current(), tokens, now
-  waiter.wake_at, waiter.granted = math.huge, false
+  waiter.wake_at, waiter.granted, waiter.group, waiter.refused = math.huge, false, group, false
   waiter.prev, self.last = last, waiter
   if last then last.next = waiter else self.first = waiter end
   self.n = self.n + 1
@@ -58,7 +60,7 @@ end
 
 --- A waiter that is in the queue no more, whose event is clear, and that nobody uses.
 function Queue:recycle(waiter)
-  waiter.owner, waiter.task = false, false
+  waiter.owner, waiter.task, waiter.group = false, false, nil
   if self.spares >= SPARE then return end
   self.spares = self.spares + 1
   self.spare[self.spares] = waiter
