@@ -28,16 +28,29 @@ M.letter = M.ascii + high
 M.letters = (M.ascii ^ 1 + high) ^ 1
 --- Matches nothing, behind a byte of a word.
 M.behind = B(M.ascii) + (B(any) - B(marks2) - B(marks3))
+--- What joins two parts of one word: an apostrophe or a hyphen.
+M.joint = S "'-" + P "\u{2019}" + P "\u{2010}" + P "\u{2011}"
+local function behind_joint(joint)
+  return B(M.ascii * joint) + (B(any * joint) - B(marks2 * joint) - B(marks3 * joint))
+end
+--- Matches nothing, behind a joint that stands behind a letter.
+M.behind_joint = behind_joint(S "'-") + behind_joint(P "\u{2019}" + P "\u{2010}" + P "\u{2011}")
 --- Any byte with which a word can begin.
 M.word_start = M.ascii + any
 
-local wide = P "\xC2\xA0" + P "\xE2\x80" * R "\x80\x8A" + P "\xE2\x80\xAF" + P "\xE2\x81\x9F" + P "\xE3\x80\x80"
-local breaks = P "\xC2\x85" + P "\xE2\x80" * S "\xA8\xA9"
+local wide3 = P "\xE2\x80" * R "\x80\x8A" + P "\xE2\x80\xAF" + P "\xE2\x81\x9F" + P "\xE3\x80\x80"
+local breaks3 = P "\xE2\x80" * S "\xA8\xA9"
+local wide, breaks = P "\xC2\xA0" + wide3, P "\xC2\x85" + breaks3
 
 M.space_byte = S " \t\n\v\f\r"
 M.space_start = M.space_byte + S "\xC2\xE2\xE3"
 M.space = M.space_byte + wide + breaks
 M.spaces = (M.space_byte ^ 1 + wide + breaks) ^ 1
+--- Matches nothing, behind white space.
+M.behind_space = B(M.space_byte) + B(P "\xC2" * S "\xA0\x85") + B(wide3 + breaks3)
+M.behind_blank = B(S " \t\v\f") + B "\xC2\xA0" + B(wide3)
+--- Matches nothing, in the midst of a character.
+M.inside = B(any) * #R "\x80\xBF"
 --- White space within a line.
 M.blank = S " \t\v\f" + wide
 --- One end of a line.

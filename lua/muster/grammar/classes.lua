@@ -26,17 +26,22 @@ local M = {}
 ---@field convert (fun(text: string): any)?
 ---@field shape "value"|"inside"|nil
 
-local digit, digits, behind, letter = bytes.digit, bytes.digit ^ 1, bytes.behind, bytes.letter
+local digit, behind, letter = bytes.digit, bytes.behind, bytes.letter
 
 -- ---- words ----
 
-local joint = S "'-" + P "\u{2019}" + P "\u{2010}" + P "\u{2011}"
-local one_word = bytes.letters * (joint * bytes.letters) ^ 0
-local word = -behind * one_word
+local one_word = bytes.letters * (bytes.joint * bytes.letters) ^ 0
+local word = -behind * -bytes.behind_joint * one_word
+-- From within a word, where a search that does not look for whole words may begin.
+local word_end = one_word * Cp()
+local bare_word = #letter * (scan.remembered(function(text, at)
+  local stop = lpeg.match(word_end, text, at)
+  return stop, stop
+end) / 0)
 
 local in_word = bytes.word_start + S "'-"
 
-M.word = {pattern = word, bare = one_word, first = bytes.word_start, within = in_word}
+M.word = {pattern = word, bare = bare_word, first = bytes.word_start, within = in_word}
 
 -- White space between words: at most one line break, for there the text was wrapped.
 local gap = bytes.blank ^ 1 * (bytes.newline * bytes.blank ^ 0) ^ -1 + bytes.newline * bytes.blank ^ 0
@@ -46,15 +51,15 @@ local next_word = gap * one_word
 -- nothing has to follow, then all. `over`: no step is possible. `skip`: what can be skipped in one go, given the bytes
 -- with which what follows begins.
 M.words = {
-  pattern = word, bare = one_word, first = bytes.word_start, within = in_word + bytes.space_start,
+  pattern = word, bare = bare_word, first = bytes.word_start, within = in_word + bytes.space_start,
   lazy = {step = next_word, over = -next_word},
 }
 
 local not_gap = P(1) - bytes.gap
-local character = not_gap * R "\x80\xBF" ^ 0
+local character = not_gap * R "\x80\xBF" ^ -3
 
 M.text = {
-  pattern = character - bytes.space,
+  pattern = character - bytes.space - bytes.inside,
   lazy = {
     step = character, over = -not_gap,
     skip = function(set) return (P(1) - set - S "\r\n\x80-\xBF" - R "\x80\xBF") ^ 1 end,
@@ -66,12 +71,12 @@ M.text = {
 local sign = (-behind * S "+-") ^ -1
 
 
--- 18 digits always fit; what has more is looked at.
+-- 18 digits always fit; what has more is looked at. Zeros in front are allowed, but not without end.
 local function integer(front)
   local few = front * sign * digit * digit ^ -17 * -digit
-  return few + Cmt(C(front * sign * digits), function(_, at, number)
+  return few + Cmt(C(front * sign * digit * digit ^ -39 * -digit), function(_, at, number)
     return math.type(tonumber(number)) == "integer" and at
-  end)
+  end) / 0
 end
 
 M.int = {
@@ -80,9 +85,11 @@ M.int = {
   convert = function(text) return math.tointeger(tonumber(text)) end,
 }
 
+-- The largest float has 309 digits.
+local many = digit * digit ^ -399 * -digit
+
 local function number(front)
-  local shape = front * sign * (digits * (P "." * digits) ^ -1 + P "." * digits)
-    * (S "eE" * S "+-" ^ -1 * digits) ^ -1
+  local shape = front * sign * (many * (P "." * many) ^ -1 + P "." * many) * (S "eE" * S "+-" ^ -1 * many) ^ -1
   return Cmt(C(shape), function(_, at, text)
     local value = tonumber(text)
     if value and value - value == 0 then return at, value end -- not an infinity
@@ -200,7 +207,8 @@ local line_end = scan.remembered(function(text, at)
   return capture, capture
 end)
 
-M.line = {pattern = blanks * -bytes.newline * Cp() * line_end, shape = "inside", of_line = true}
+local front = #bytes.blank * -bytes.behind_blank * blanks + -bytes.blank
+M.line = {pattern = front * -bytes.newline * Cp() * line_end, shape = "inside", of_line = true}
 
 M.rest = {pattern = Cmt(true, function(text) return #text + 1 end) }
 

@@ -11,7 +11,7 @@ local nodes = require "muster.grammar.nodes"
 local scan = require "muster.grammar.scan"
 
 local Carg, Cc, Cmt, Cp, Ct = lpeg.Carg, lpeg.Cc, lpeg.Cmt, lpeg.Cp, lpeg.Ct
-local B, P, S, V = lpeg.B, lpeg.P, lpeg.S, lpeg.V
+local P, S, V = lpeg.P, lpeg.S, lpeg.V
 
 local M = {}
 
@@ -88,7 +88,7 @@ end
 local function space(node, look)
   local run = node.inline and bytes.blank ^ 1 or bytes.spaces
   -- What is looked for at every byte must not begin in the midst of white space, or long white space took long.
-  if look and not look.consumed then run = -B(bytes.space_byte) * run end
+  if look and not look.consumed then run = -bytes.behind_space * run end
   return run
 end
 
@@ -255,7 +255,7 @@ function M.whole(list, whole_words)
   local out = new_out(whole_words)
   local match = closed(out, Ct(compile(out, place(list))))
   local front = whole_words and bytes.border or P(true)
-  if list[1] and list[1].kind == "space" then front = front * -B(bytes.space_byte) end
+  if list[1] and list[1].kind == "space" then front = front * -bytes.behind_space end
   local lead = list[1] and list[1].kind == "literal" and not list[1].fold and list[1].text or nil
   local try = front * match
   if lead then return {match = match, try = try, lead = lead} end

@@ -25,8 +25,8 @@ end
 local charge = M.charge
 
 --- Where the match that begins at `at` ends, and where its capture ends, from `look(text, at, run)`, which returns
---- these two (nil if there is no match) and how far it looked. The answer has to be the same for every place from `at` to
---- there, or up to the end of the match.
+--- these two (nil if there is no match) and how far it looked. The answer has to be the same for every place from `at`
+--- to there, or up to the end of the match.
 ---@return integer|false stop
 ---@return integer? capture
 function M.ask(run, look, text, at)
