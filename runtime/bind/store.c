@@ -34,7 +34,7 @@ static void drop(call *c) {
 
 /* -> nil, error; or raises what is the caller's mistake */
 static int fail(lua_State *L, call *c, const char *what) {
-  if (c->job->misuse) return mu_store_refuse(L, "store.%s: %s", what, c->job->reply.at);
+  if (c->job->misuse) return mu_store_refuse(L, "store.%s: %s", what, c->job->error.at);
   lua_pushnil(L);
   mu_store_push_error(L, c->job, what);
   drop(c);
@@ -166,17 +166,17 @@ static int push_row(lua_State *L, call *c, int names) {
   mu_store_job *job = c->job;
   const char *base = job->reply.at;
   c->at = (size_t)(mu_store_push_row(L, base + c->at, job->columns, names) - base);
-  if (job->end && c->at == job->reply.size) drop(c);
+  if (job->end && !job->rc && c->at == job->reply.size) drop(c);
   return 1;
 }
 
 static int queried(lua_State *L, int status, lua_KContext index) {
   call *c = resumed(L, index);
   (void)status;
-  if (c->job->rc) return fail(L, c, "query");
+  if (c->job->rc && c->job->reply.size == 0) return fail(L, c, "query");
   c->at = (size_t)(mu_store_push_names(L, c->job) - c->job->reply.at);
   lua_setiuservalue(L, (int)index, 1);
-  if (c->job->end && c->at == c->job->reply.size) drop(c);
+  if (c->job->end && !c->job->rc && c->at == c->job->reply.size) drop(c);
   lua_settop(L, (int)index);
   return 1;
 }
@@ -213,9 +213,8 @@ static int break_off(lua_State *L, call *c) {
 static int fetched(lua_State *L, int status, lua_KContext index) {
   call *c = resumed(L, index);
   (void)status;
-  if (c->job->rc) return break_off(L, c);
   c->at = 0;
-  if (c->job->reply.size == 0) return drop(c), 0;
+  if (c->job->reply.size == 0) return c->job->rc ? break_off(L, c) : (drop(c), 0);
   lua_getiuservalue(L, 1, 1);
   return push_row(L, c, lua_gettop(L));
 }
@@ -231,6 +230,7 @@ static int query_next(lua_State *L) {
     lua_getiuservalue(L, 1, 1);
     return push_row(L, c, 2);
   }
+  if (c->job->rc) return break_off(L, c);
   if (c->job->db->shut) {
     drop(c);
     closed(L, "query");

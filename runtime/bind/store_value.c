@@ -109,17 +109,18 @@ static void add_place(lua_State *L, mu_buffer *b, int key, const char *what) {
 void mu_store_put_row(lua_State *L, mu_store_job *job, int row, const char *what) {
   mu_buffer *b = &job->request;
   lua_Integer n = (lua_Integer)lua_rawlen(L, row);
+  int value = lua_gettop(L) + 1;
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, row, i);
     add_tag(L, b, MU_NEXT);
-    if (!add_value(L, b, lua_gettop(L))) refuse_value(L, -1, lua_pushfstring(L, "%I", (LUAI_UACINT)i), what);
+    if (!add_value(L, b, value)) refuse_value(L, value, lua_pushfstring(L, "%I", (LUAI_UACINT)i), what);
     lua_pop(L, 1);
   }
-  for (lua_pushnil(L); lua_next(L, row); lua_pop(L, 1)) {
+  for (lua_pushnil(L), value++; lua_next(L, row); lua_pop(L, 1)) {
     if (n && lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= n) continue;
-    add_place(L, b, lua_gettop(L) - 1, what);
-    if (!add_value(L, b, lua_gettop(L)))
-      refuse_value(L, -1, lua_pushfstring(L, "'%s'", luaL_tolstring(L, -2, NULL)), what);
+    add_place(L, b, value - 1, what);
+    if (add_value(L, b, value)) continue;
+    refuse_value(L, value, lua_pushfstring(L, "'%s'", luaL_tolstring(L, value - 1, NULL)), what);
   }
   add_tag(L, b, MU_SET);
 }

@@ -24,20 +24,21 @@ static mu_store_job *make_job(mu_store *store) {
     return job;
   }
   job = calloc(1, sizeof *job);
-  if (job) job->request = job->reply = MU_BUFFER(from_libc, NULL);
+  if (job) job->request = job->reply = job->error = MU_BUFFER(from_libc, NULL);
   return job;
 }
 
 static void free_job(mu_store *store, mu_store_job *job) {
-  mu_buffer request = job->request, reply = job->reply;
+  mu_buffer request = job->request, reply = job->reply, error = job->error;
   if (store->closed || store->nspare >= MOST_SPARE || request.room + reply.room > LARGEST_SPARE) {
     mu_buffer_free(&request);
     mu_buffer_free(&reply);
+    mu_buffer_free(&error);
     free(job);
     return;
   }
-  request.size = reply.size = 0;
-  *job = (mu_store_job){.request = request, .reply = reply, .next = store->spare};
+  request.size = reply.size = error.size = 0;
+  *job = (mu_store_job){.request = request, .reply = reply, .error = error, .next = store->spare};
   store->spare = job;
   store->nspare++;
 }
@@ -47,6 +48,7 @@ static void free_spare(mu_store *store) {
     next = job->next;
     mu_buffer_free(&job->request);
     mu_buffer_free(&job->reply);
+    mu_buffer_free(&job->error);
     free(job);
   }
   store->spare = NULL;

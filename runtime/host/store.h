@@ -79,7 +79,8 @@ struct mu_store_job {
   bool exact;        /* the set is a list of arguments: it must have one value for each parameter */
   int stop;          /* a mu_store_stop; under the lock of db while it is flying */
 
-  mu_buffer reply;          /* names of columns, each ended by a zero; rows. Or the text of an error */
+  mu_buffer reply;          /* names of columns, each ended by a zero; rows */
+  mu_buffer error;          /* its text, if it failed; rows may have come before */
   mu_store_statement *stmt; /* of a query, between fetches */
   int rc;                   /* an extended result code; 0: done */
   bool misuse;              /* the caller's mistake, to be raised */

@@ -134,7 +134,7 @@ static void set_constraint(lua_State *L, const char *text) {
 
 static const char *text_of(const mu_store_job *job) {
   const mu_sqlite *q = job->db->sqlite;
-  return job->reply.size ? job->reply.at : q->errstr ? q->errstr(job->rc) : "an error";
+  return job->error.size ? job->error.at : q->errstr ? q->errstr(job->rc) : "an error";
 }
 
 void mu_store_push_error(lua_State *L, const mu_store_job *job, const char *what) {

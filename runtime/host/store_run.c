@@ -16,8 +16,8 @@ enum {
 
 static void say(mu_store_job *job, const char *text) {
   size_t n = strlen(text);
-  job->reply.size = 0;
-  mu_buffer_add(&job->reply, text, n + 1); /* without memory for it, the code has to do */
+  job->error.size = 0;
+  mu_buffer_add(&job->error, text, n + 1); /* without memory for it, the code has to do */
 }
 
 void mu_store_fail(mu_store_db *db, mu_store_job *job, int rc) {
@@ -75,9 +75,10 @@ static void open_file(mu_store_db *db, mu_store_job *job) {
 }
 
 static void close_file(mu_store_db *db) {
+  if (!db->handle) return; /* its opening was stopped */
   mu_store_free_statements(db);
   db->sqlite->progress_handler(db->handle, 0, NULL, NULL);
-  db->sqlite->close(db->handle); /* a handle may be NULL */
+  db->sqlite->close(db->handle);
   db->handle = NULL;
 }
 
@@ -213,15 +214,21 @@ static void end_query(mu_store_db *db, mu_store_job *job) {
   if (rc && !job->rc) mu_store_fail(db, job, rc);
 }
 
-/* Appends rows to the reply. */
-static void fetch(mu_store_db *db, mu_store_job *job, int most) {
+/* How many columns there are is known from the first step on: it compiles anew if tables have changed. */
+static int first_step(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
+  int rc = db->sqlite->step(stmt);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return rc;
+  job->columns = db->sqlite->column_count(stmt);
+  return add_names(db, job, stmt) ? rc : SQLITE_NOMEM;
+}
+
+/* Appends rows to the reply; rc is the result of the last step. What was fetched before a failure counts. */
+static void fetch(mu_store_db *db, mu_store_job *job, int rc, int most) {
   sqlite3_stmt *stmt = job->stmt->handle;
-  int rc = SQLITE_ROW;
-  for (int n = 0; n < most && job->reply.size < MOST_BYTES; n++) {
-    rc = db->sqlite->step(stmt);
-    if (rc != SQLITE_ROW) break;
+  for (int n = 1; rc == SQLITE_ROW; n++) {
     if (!add_row(db, job, stmt)) rc = SQLITE_NOMEM;
-    if (rc != SQLITE_ROW) break;
+    else if (n == most || job->reply.size >= MOST_BYTES) break;
+    else rc = db->sqlite->step(stmt);
   }
   if (rc == SQLITE_ROW && job->what != MU_STORE_ONE) return;
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) mu_store_fail(db, job, rc);
@@ -236,9 +243,7 @@ static void begin_query(mu_store_db *db, mu_store_job *job) {
   if (!st && !job->rc) return mu_store_misuse(job, "here is no statement");
   if (!st) return;
   if (!mu_store_bind(db, job, st->handle, &at, false)) return end_query(db, job);
-  if (add_names(db, job, st->handle)) return fetch(db, job, job->what == MU_STORE_ONE ? 1 : FIRST_ROWS);
-  mu_store_fail(db, job, SQLITE_NOMEM);
-  end_query(db, job);
+  fetch(db, job, first_step(db, job, st->handle), job->what == MU_STORE_ONE ? 1 : FIRST_ROWS);
 }
 
 static void describe(mu_store_db *db, mu_store_job *job) {
@@ -258,7 +263,7 @@ static void run(mu_store_db *db, mu_store_job *job) {
     case MU_STORE_BATCH: return run_batch(db, job);
     case MU_STORE_QUERY:
     case MU_STORE_ONE: return begin_query(db, job);
-    case MU_STORE_NEXT: return fetch(db, job, MORE_ROWS);
+    case MU_STORE_NEXT: return fetch(db, job, db->sqlite->step(job->stmt->handle), MORE_ROWS);
     case MU_STORE_END: return end_query(db, job);
     case MU_STORE_PREPARE: return describe(db, job);
     default: return close_file(db);
@@ -267,7 +272,7 @@ static void run(mu_store_db *db, mu_store_job *job) {
 
 void mu_store_run(mu_store_db *db, mu_store_job *job) {
   bool inside = db->handle && !db->sqlite->get_autocommit(db->handle);
-  job->reply.size = 0;
+  job->reply.size = job->error.size = 0;
   run(db, job);
   job->rolled_back = job->rc && inside && db->sqlite->get_autocommit(db->handle);
 }

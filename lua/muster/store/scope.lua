@@ -17,27 +17,25 @@ local CHUNK = 1000 -- rows that go to the thread at a time
 local Scope = {}
 M.methods = Scope
 
---- Waits until nobody else's transaction is open in `scope`; then the innermost one that is the running task's, or
---- `scope` itself.
-local function enter(scope)
-  while true do
-    local inner, gate = scope.inner, scope.gate
-    if inner and inner.owner == tasks.current() then
-      scope = inner
-    elseif gate and gate:available() == 0 then
-      gate:acquire():release()
-    else
-      return scope
-    end
+--- The innermost transaction inside `scope` that is the running task's, or `scope` itself, once nobody else has one open
+--- there. Then, if it had to wait or is told to take it, the permit of its gate, to be given back.
+local function enter(scope, take)
+  while scope.inner and scope.inner.owner == tasks.current() do scope = scope.inner end
+  local gate = scope.gate
+  if take or gate and gate:available() == 0 then
+    scope.gate = gate or tasks.semaphore(1)
+    return scope, scope.gate:acquire()
   end
+  return scope
 end
 
---- What has ended a transaction; raises if its own end has.
-local function check_open(scope, what)
+--- What has ended a transaction; raises if its own end has. A permit that was taken for it is given back.
+local function check_open(scope, what, permit)
   local over = scope.over
+  if over and permit then permit:release() end
   if type(over) == "string" then error(("store.%s: the transaction is over (%s)"):format(what, over), 3) end
-  if over then return nil, failure.new(over.kind, "store." .. what, "the transaction was rolled back: " .. over.message) end
-  return true
+  if not over then return true end
+  return nil, failure.new(over.kind, "store." .. what, "the transaction was rolled back: " .. over.message)
 end
 
 --- An error that has ended the transaction, as some do, is the answer to whatever is tried in it.
@@ -48,7 +46,9 @@ end
 
 local function call(scope, what, method, ...)
   if not (scope.gate or scope.owner) then return method(scope.core, ...) end
-  scope = enter(scope)
+  local permit
+  scope, permit = enter(scope)
+  if permit then permit:release() end -- the thread goes by the order of calls
   local ok, err = check_open(scope, what)
   if not ok then return nil, err end
   return note(scope, method(scope.core, ...))
@@ -192,6 +192,6 @@ function Statement:run_many(rows) return scope_of(self, "run_many"):run_many(sel
 function Statement:close() self.scope = nil end
 Statement.__close = Statement.close
 
-M.enter, M.check_open, M.call = enter, check_open, call
+M.enter, M.check_open = enter, check_open
 
 return M

@@ -18,7 +18,6 @@ local known = {mode = {function(v) return modes[v] ~= nil end, '"deferred", "imm
 
 local function finish(tx, how)
   if tx.inner then finish(tx.inner, how) end
-  if tx.over == "open" then tx.over = nil end
   tx.over = tx.over or how
   if tx.outer.inner == tx then
     tx.outer.inner = nil
@@ -72,11 +71,10 @@ local Attempt = {__close = function(attempt)
 end}
 
 local function begin(outer, mode)
-  outer = scope.enter(outer)
-  local ok, err = scope.check_open(outer, "transaction")
+  local permit
+  outer, permit = scope.enter(outer, true)
+  local ok, err = scope.check_open(outer, "transaction", permit)
   if not ok then return nil, err end
-  outer.gate = outer.gate or tasks.semaphore(1)
-  local permit = outer.gate:acquire()
   local tx = setmetatable({core = outer.core, outer = outer, owner = tasks.current(), permit = permit,
                            depth = outer.depth and outer.depth + 1 or 0}, Tx)
   outer.inner = tx
