@@ -1,4 +1,5 @@
 local async = require "muster"
+local program = require "spec.support.program"
 local store = require "muster.store"
 local files = require "spec.support.files"
 local spec = require "spec.support.io"
@@ -22,6 +23,9 @@ local function count(db) return assert(db:one "SELECT count(*) AS n FROM t").n e
 
 local forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) AS s FROM n"
 local endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+-- Fails at the row whose id is 500.
+local overflowing = "SELECT abs(CASE id WHEN 500 THEN -9223372036854775807 - 1 ELSE id END) AS v FROM t"
 
 describe("store.open", function()
   it("makes the file, in WAL mode; what is written is there when it is opened again", files.inside(function(at)
@@ -205,7 +209,7 @@ describe("db:query", function()
     fill(db, 1000)
     local seen = 0
     ok, err = pcall(function()
-      for _ in db:query "SELECT abs(CASE id WHEN 500 THEN -9223372036854775807 - 1 ELSE id END) AS v FROM t ORDER BY id" do
+      for _ in db:query(overflowing .. " ORDER BY id") do
         seen = seen + 1
       end
     end)
@@ -273,8 +277,7 @@ describe("db:one and db:all", function()
     assert.equal(1000, #rows)
     assert.same({id = 1000}, rows[1000])
     assert.same({}, db:all "SELECT id FROM t WHERE id < 0")
-    local err = spec.failed("sqlite", "SQLITE_ERROR",
-      db:all "SELECT abs(CASE id WHEN 500 THEN -9223372036854775807 - 1 ELSE id END) AS v FROM t")
+    local err = spec.failed("sqlite", "SQLITE_ERROR", db:all(overflowing))
     assert.match("overflow", err.message)
     spec.failed("sqlite", "SQLITE_ERROR", db:one "SELECT * FROM nowhere")
     spec.failed("sqlite", "SQLITE_ERROR", db:all "SELECT * FROM nowhere")
@@ -303,15 +306,16 @@ describe("run_many", function()
   it("does all or nothing, and says which row failed", with_db(function(db)
     local rows = {}
     for n = 1, 2500 do rows[n] = {n == 2200 and 5 or n} end
-    local err = spec.failed("sqlite", "SQLITE_CONSTRAINT_PRIMARYKEY", db:run_many("INSERT INTO t (id) VALUES (?)", rows))
+    local insert = "INSERT INTO t (id) VALUES (?)"
+    local err = spec.failed("sqlite", "SQLITE_CONSTRAINT_PRIMARYKEY", db:run_many(insert, rows))
     assert.equal(2200, err.row)
     assert.equal(0, count(db))
-    err = spec.failed("sqlite", "SQLITE_CONSTRAINT_PRIMARYKEY", db:run_many("INSERT INTO t (id) VALUES (?)", {{1}, {1}}))
+    err = spec.failed("sqlite", "SQLITE_CONSTRAINT_PRIMARYKEY", db:run_many(insert, {{1}, {1}}))
     assert.equal(2, err.row)
     assert.equal(0, count(db))
     local tx <close> = assert(db:transaction())
     assert(tx:exec "INSERT INTO t (id) VALUES (9)")
-    assert.is_nil((tx:run_many("INSERT INTO t (id) VALUES (?)", {{1}, {1}})))
+    assert.is_nil((tx:run_many(insert, {{1}, {1}})))
     assert(tx:commit())
     assert.equal(1, count(db))
   end))
@@ -466,15 +470,18 @@ describe("db:close", function()
 end)
 
 describe("a store", function()
-  it("is told of by what waits for it", with_db(function(db)
-    local task = spec.start(db.one, db, forever)
-    local report = require "muster.report"
-    local text
-    local said = report.text and report.text() or nil
-    text = said or ""
-    if said then assert.match("the store", text, 1, true) end
-    spec.cancel(task)
-  end))
+  it("is named, with the statement, where tasks are told of that wait for it", function()
+    local _, errors = program.run {"-e", [[
+      local async = require "muster"
+      local db = assert(require "muster.store".open ":memory:")
+      local task = async.spawn(db.one, db, "]] .. forever .. [[")
+      async.yield()
+      async.dump()
+      task:cancel()
+    ]]}
+    program.remove_files()
+    assert.match('the store "WITH RECURSIVE', errors, 1, true)
+  end)
 
   it("has room for many databases at once", files.inside(function(at)
     local dbs = {}

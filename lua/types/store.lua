@@ -5,8 +5,8 @@
 ---@field null lightuserdata NULL as a value, where nil would leave a hole; the same as that of muster.json
 local store = {}
 
----readonly: false; create: the file, if it is not there; true; wal: write-ahead log; true. busy_timeout: seconds for which
----the lock of another process is waited for; 5. synchronous: what a commit waits for; as SQLite: "full".
+---readonly: false; create: the file, if it is not there; true; wal: write-ahead log; true. busy_timeout: seconds for
+---which the lock of another process is waited for; 5. synchronous: what a commit waits for; as SQLite: "full".
 ---@class muster.store.options
 ---@field readonly boolean?
 ---@field create boolean?
@@ -14,7 +14,8 @@ local store = {}
 ---@field busy_timeout number?
 ---@field synchronous "off"|"normal"|"full"|"extra"?
 
----What went wrong: a muster error. Its kind is "busy" (another process holds the lock: retryable), "closed", or "sqlite".
+---What went wrong: a muster error. Its kind is "busy" (another process holds the lock: retryable), "closed", or
+---"sqlite".
 ---@class muster.store.error : muster.error
 ---@field kind "busy"|"closed"|"sqlite"
 ---@field code string? of SQLite, such as "SQLITE_CONSTRAINT_UNIQUE"
@@ -25,8 +26,8 @@ local store = {}
 ---@field row integer? of run_many: the number of the row that failed
 ---@field rolled_back boolean? the failure has ended the transaction
 
----A value of a statement. Booleans become 0 and 1; strings are text, byte by byte as they are; nil and null are NULL; NaN
----becomes NULL. In rows, NULL is absent, and a blob is a string.
+---A value of a statement. Booleans become 0 and 1; strings are text, byte by byte as they are; nil and null are
+---NULL; NaN becomes NULL. In rows, NULL is absent, and a blob is a string.
 ---@alias muster.store.value string|number|boolean|nil|lightuserdata|muster.store.blob
 
 ---@class muster.store.blob
@@ -35,8 +36,8 @@ local store = {}
 ---@field changes integer rows
 ---@field last_id integer of the row that was inserted last
 
----Opens the database in a file, or, if the path is ":memory:", one that is nowhere else. It has a thread of its own, which
----does one thing at a time. It is closed by `<close>`, or when it is collected.
+---Opens the database in a file, or, if the path is ":memory:", one that is nowhere else. It has a thread of its own,
+---which does one thing at a time. It is closed by `<close>`, or when it is collected.
 ---@async
 ---@param path string
 ---@param options muster.store.options?
@@ -49,14 +50,14 @@ function store.open(path, options) end
 ---@return muster.store.blob
 function store.blob(bytes) end
 
----What a database and a transaction can do. While a task has a transaction open, what other tasks do with the same database
----waits for its end, first come first served; what the task itself does belongs to the transaction. A task that is
----cancelled stops its statement.
+---What a database and a transaction can do. While a task has a transaction open, what other tasks do with the same
+---database waits for its end, first come first served; what the task itself does belongs to the transaction. A task
+---that is cancelled stops its statement.
 ---@class muster.store.scope
 local scope = {}
 
----Runs a statement; or several, if there are no parameters. Parameters are values for all of its places in their order; or
----one table: by name (without its `:`, `@` or `$`) or number, and what is not there is NULL.
+---Runs a statement; or several, if there are no parameters. Parameters are values for all of its places in their
+---order; or one table: by name (without its `:`, `@` or `$`) or number, and what is not there is NULL.
 ---@async
 ---@param sql string
 ---@param ... muster.store.value|table
@@ -64,9 +65,9 @@ local scope = {}
 ---@return muster.store.error?
 function scope:exec(sql, ...) end
 
----for row in db:query("SELECT …", …) do: rows as tables by the names of columns (of two of the same name, the last). They
----are fetched while they are read, so memory is bounded, and changes of other tasks may show. What fails raises. Leaving the
----loop ends the statement.
+---for row in db:query("SELECT …", …) do: rows as tables by the names of columns (of two of the same name, the last).
+---They are fetched while they are read, so memory is bounded, and changes of other tasks may show. What fails
+---raises. Leaving the loop ends the statement.
 ---@async
 ---@param sql string
 ---@param ... muster.store.value|table
@@ -85,8 +86,8 @@ function scope:all(sql, ...) end
 ---@return muster.store.error?
 function scope:one(sql, ...) end
 
----Runs a statement once for each row of a list or an iterator: a list of values, or a table by name. All of them or none.
----A thousand rows go to the thread at a time: many times as fast as one by one.
+---Runs a statement once for each row of a list or an iterator: a list of values, or a table by name. All of them or
+---none. A thousand rows go to the thread at a time: many times as fast as one by one.
 ---@async
 ---@param sql string
 ---@param rows table[]|fun(): table?
@@ -101,9 +102,9 @@ function scope:run_many(sql, rows) end
 ---@return muster.store.error?
 function scope:prepare(sql) end
 
----Begins a transaction; inside another one of this task it is a part of that, to be undone by itself. Given a function,
----calls it in one: if it returns, that is committed, unless it returns nil and an error, or raises. mode: "immediate", unless
----the database is read only.
+---Begins a transaction; inside another one of this task it is a part of that, to be undone by itself. Given a
+---function, calls it in one: if it returns, that is committed, unless it returns nil and an error, or raises. mode:
+---"immediate", unless the database is read only.
 ---@async
 ---@param options {mode: ("deferred"|"immediate"|"exclusive")?}|fun(tx: muster.store.transaction): ...
 ---@return muster.store.transaction?
@@ -114,17 +115,18 @@ function scope:transaction(options) end
 ---@field path string
 local db = {}
 
----Closes it, and waits for that. What other tasks are doing with it fails with kind "closed"; what was not committed is
----rolled back.
+---Closes it, and waits for that. What other tasks are doing with it fails with kind "closed"; what was not committed
+---is rolled back.
 ---@async
 function db:close() end
 
----`local tx <close> = db:transaction()`: what is not committed when the scope is left is rolled back. Tasks that are given
----it may work in it.
+---`local tx <close> = db:transaction()`: what is not committed when the scope is left is rolled back. Tasks that are
+---given it may work in it.
 ---@class muster.store.transaction : muster.store.scope
 local tx = {}
 
----Makes it stand. Once begun, a cancellation does not stop it. If it fails because others are busy, it may be tried again.
+---Makes it stand. Once begun, a cancellation does not stop it. If it fails because others are busy, it may be tried
+---again.
 ---@async
 ---@return true?
 ---@return muster.store.error?

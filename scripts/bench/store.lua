@@ -1,5 +1,5 @@
---- The bench of stores: inserts and rows a second, and what a statement takes there and back, beside python's sqlite3 on the
---- same disk in the same run.
+--- The bench of stores: inserts and rows a second, and what a statement takes there and back, beside python's
+--- sqlite3 on the same disk in the same run.
 ---   build/muster scripts/bench/store.lua, or require it: run gives the figures, print prints them
 local async = require "muster"
 local fs = require "muster.fs"
@@ -103,9 +103,9 @@ local function keep_best(best, figures)
   end
 end
 
---- Of the best of three rounds, in which the two take turns. many: inserts a second of run_many; single: one by one, in a
---- transaction; rows: read, a second; round_trip: microseconds of a look-up; many_cpu: microseconds of CPU of all threads an
---- insert. `python`: the same, or empty.
+--- Of the best of three rounds, in which the two take turns. many: inserts a second of run_many; single: one by one,
+--- in a transaction; rows: read, a second; round_trip: microseconds of a look-up; many_cpu: microseconds of CPU of
+--- all threads an insert. `python`: the same, or empty.
 ---@return table<string, any>
 function M.run()
   local directory <close> = assert(fs.tmp_dir())

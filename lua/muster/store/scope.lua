@@ -17,8 +17,8 @@ local CHUNK = 1000 -- rows that go to the thread at a time
 local Scope = {}
 M.methods = Scope
 
---- The innermost transaction inside `scope` that is the running task's, or `scope` itself, once nobody else has one open
---- there. Then, if it had to wait or is told to take it, the permit of its gate, to be given back.
+--- The innermost transaction inside `scope` that is the running task's, or `scope` itself, once nobody else has one
+--- open there. Then, if it had to wait or is told to take it, the permit of its gate, to be given back.
 local function enter(scope, take)
   while scope.inner and scope.inner.owner == tasks.current() do scope = scope.inner end
   local gate = scope.gate
@@ -68,8 +68,8 @@ function Scope:exec(sql, ...) return call(self, "exec", self.core.exec, sql, ...
 ---@return muster.error?
 function Scope:one(sql, ...) return call(self, "one", self.core.one, sql, ...) end
 
---- for row in db:query("SELECT …", …) do: rows as tables by the names of columns, fetched as they are read. What fails
---- raises. Leaving the loop ends the statement.
+--- for row in db:query("SELECT …", …) do: rows as tables by the names of columns, fetched as they are read. What
+--- fails raises. Leaving the loop ends the statement.
 ---@async
 ---@param sql string
 ---@return fun(): table?
