@@ -1,99 +1,126 @@
---- Who holds the copyrights on this machine?
+-- Who holds the copyrights on this machine?
 --
 --   muster copyrights.lua [OPTIONS] [PATH...]
 --
--- Reads copyright files through libuv's thread pool, at most --limit at once,
--- extracts statements and licences with an LPeg grammar (copyrights/grammar.lua),
--- and writes JSON Lines: one record a file.
+-- A pipeline over copyright files. Rules first: a grammar (copyrights/grammar.lua)
+-- reads statements and licences. What it could not settle is asked of a language
+-- model. The records are JSON Lines, one a file, in the order of the files.
 
 local here = arg[0]:match "^(.*)/" or "."
-package.path = ("%s/?.lua;%s/../?.lua;%s"):format(here, here, package.path)
+package.path = ("%s/?.lua;%s/../?.lua;%s/../?/init.lua;%s"):format(here, here, here, package.path)
 
+local asking = require "copyrights.asking"
 local async = require "muster"
+local command = require "copyrights.command"
 local files = require "copyrights.files"
-local options = require "options"
 local output = require "copyrights.output"
+local pipeline = require "muster.pipeline"
 local record = require "copyrights.record"
 local summary = require "copyrights.summary"
 
-local help = [[
-usage: copyrights.lua [OPTIONS] [PATH...]
+local UNFINISHED <const> = 3 -- the exit code when files were parked
 
-Extracts copyright statements and licences from copyright files, as JSON Lines.
-A PATH is a file, or a directory whose copyright and */copyright files are read.
-Without one, /usr/share/doc is read.
+-- ---- the stages, in their order; an item is a path, then a draft: {record=, source=, answer=} ----
 
-  --limit N        at most N files open at once (default 16)
-  --method M       records in input order ("ordered", the default) or as they are
-                   completed ("completed")
-  --out FILE       write to FILE, which appears when it is complete
-  --max-bytes N    a larger file gives a record with an error (default 4194304)
-  --quiet          no summary on standard error
-  --help           this text
-]]
+local function read(settings)
+  return function(path)
+    local source, err = files.read(path, settings.max_bytes)
+    return source and {path = path, source = source}, err
+  end
+end
 
-local known = {
-  ["--limit"] = { key = "limit", expects = "a whole number from 1", read = options.whole(1) },
-  ["--method"] = { key = "method", expects = "'ordered' or 'completed'",
-    read = options.one_of("ordered", "completed") },
-  ["--out"] = { key = "out", expects = "a file name",
-    read = function(value) return value ~= "" and value or nil end },
-  ["--max-bytes"] = { key = "max_bytes", expects = "a whole number from 1", read = options.whole(1) },
-  ["--quiet"] = { key = "quiet" },
-  ["--help"] = { key = "help" },
-}
-local defaults = { limit = 16, method = "ordered", max_bytes = 4 * 1024 * 1024 }
+local function parse(draft)
+  local made, err = record.of(draft.path, draft.source)
+  draft.record = made
+  return made and draft, err
+end
+
+local function ask(client)
+  return function(draft)
+    draft.missing = client and asking.missing(draft.record)
+    if not draft.missing then return draft end
+    local answer, err = asking.ask(client, draft.source, draft.record.encoding)
+    draft.answer = answer
+    return answer and draft, err
+  end
+end
+
+local function merge(draft)
+  if draft.answer then asking.merge(draft.record, draft.answer, draft.missing) end
+  return draft.record
+end
+
+local function validate(made)
+  return record.schema:validate(made)
+end
+
+local function copyrights(settings, paths, client, sink)
+  return pipeline {
+    name = "copyrights", source = pipeline.source.files(paths),
+    {"read", read(settings)}, {"parse", parse}, {"ask", ask(client)}, {"merge", merge}, {"validate", validate},
+    sink = sink, limit = settings.limit, order = settings.method == "ordered" and "input" or "completion",
+    client = client, journal = settings.journal, fingerprint = command.fingerprint(settings),
+  }
+end
+
+-- ---- the run ----
 
 local function stop(code, problem)
   io.stderr:write("copyrights.lua: ", problem, "\n")
   os.exit(code)
 end
 
--- The files that the command line stands for, in its order.
+--- The files that the command line stands for, in its order.
 local function inputs(settings)
   local paths = {}
-  for _, path in ipairs(settings[1] and settings or { "/usr/share/doc" }) do
+  for _, path in ipairs(settings[1] and settings or {"/usr/share/doc"}) do
     local found = files.expand(path, settings.limit)
     table.move(found, 1, #found, #paths + 1, paths)
   end
   return paths
 end
 
--- Extracts all of `paths` into `sink`, counted in `counts`: true, or nil and
--- why the output could not be written.
-local function run(paths, settings, sink, counts)
-  local function extract(path)
-    local source, problem = files.read(path, settings.max_bytes)
-    return source and record.of(path, source) or record.failure(path, problem)
-  end
-  local order = { limit = settings.limit, ordered = settings.method == "ordered" }
-  for result in async.stream(paths, extract, order) do
-    local written, problem = sink:write(record.encode(result))
-    if not written then return nil, problem end
-    counts:add(result)
-  end
-  return sink:finish()
+--- Runs it into an open output: what has come of it; nil, and why it could not go on.
+local function run(settings, client, out, counts)
+  settings.paths = inputs(settings)
+  local job = copyrights(settings, settings.paths, client, function(made)
+    counts:add(made)
+    return out:write(record.encode(made))
+  end)
+  local result, err = job:run(command.of_run(settings))
+  if not result then return nil, tostring(err) end
+  local ok, problem = out:finish()
+  if not ok then return nil, ("cannot write %s: %s"):format(settings.out or "standard output", problem) end
+  return result
 end
 
--- The whole job: nil, or why the output could not be written.
 local function main(settings)
   local started, counts = async.now(), summary.new()
-  local sink <close>, problem = output.open(settings.out)
-  if not sink then return problem end
-  local done
-  done, problem = run(inputs(settings), settings, sink, counts)
-  if not done then return problem end
-  if not settings.quiet then io.stderr:write(counts:text(async.now() - started)) end
+  local client, own = asking.connect(settings)
+  local _ <close> = own
+  local _ <close> = client
+  local out <close>, problem = output.open(settings.out)
+  if not out then return nil, ("cannot write %s: %s"):format(settings.out, problem) end
+  local result
+  result, problem = run(settings, client, out, counts)
+  if not result then return nil, problem end
+  if not settings.quiet then io.stderr:write(counts:text(async.now() - started, result)) end
+  return result
 end
 
-local settings, mistake = options.parse(known, defaults, arg)
+local settings, mistake = command.parse(arg)
 if not settings then stop(2, mistake) end
 if settings.help then
-  io.stdout:write(help)
+  io.stdout:write(command.help)
   return
 end
-local problem = main(settings)
+if settings.quality then
+  require "copyrights.quality".main(settings, inputs(settings))
+  return
+end
+local result, problem = main(settings)
 -- A reader that has seen enough (`| head`) is no failure.
-if problem and not problem:find "[Bb]roken pipe" then
-  stop(1, ("cannot write %s: %s"):format(settings.out or "standard output", problem))
+if not result and not problem:find "[Bb]roken pipe" then stop(1, problem) end
+if result and result.parked > 0 then
+  stop(UNFINISHED, command.parked(settings.paths, result))
 end

@@ -113,6 +113,9 @@ local rules = [[
   label    <- [a-zA-Z0-9-]+
   web      <- ("http" / "ftp" / "www.") [^ %nl>)]+
 
+  -- All years and addresses of a text, whatever is around them.
+  details  <- {| ({| years |} / {| contacts |} / [A-Za-z0-9]+ / .)* |}
+
   -- Space, the turn of a line (with the comment leader), its end.
   sp       <- %space+
   nl       <- [ %cr%tab]* %nl %leader
@@ -134,5 +137,6 @@ local function grammar(start) return re.compile("top <- " .. start .. "\n" .. ru
 
 M.text = grammar "text"     ---@type userdata  matches any text: its claims
 M.field = grammar "field"   ---@type userdata  matches a DEP-5 field: its claims
+M.details = grammar "details" ---@type userdata  matches any text: its years and e-mail addresses
 
 return M

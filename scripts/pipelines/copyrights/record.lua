@@ -3,35 +3,42 @@
 local cjson = require "cjson"
 local dep5 = require "copyrights.dep5"
 local licences = require "copyrights.licences"
+local schema = require "muster.schema"
 local statements = require "copyrights.statements"
+local utf = require "copyrights.utf"
 
 local M = {}
 
 ---@class Record
 ---@field file string
----@field format? "dep5"|"free"
+---@field format "dep5"|"free"
 ---@field encoding? "latin1"    where the file is not UTF-8; spans count its own bytes
----@field bytes? integer
----@field statements? Statement[]
----@field licences? string[]
----@field error? string         the only other field of a file that could not be read
+---@field bytes integer
+---@field asked? string[]       those of "statements" and "licences" that a language model has answered
+---@field statements Statement[]
+---@field licences string[]
 
-local function to_utf8(latin1)
-  return (latin1:gsub("[\128-\255]", function(char) return utf8.char(char:byte()) end))
-end
+local some, place = schema.string {min_length = 1}, schema.integer {min = 1}
+local year = schema.integer {min = 1900, max = 2099}
+
+--- What every record has to be, wherever it comes from.
+M.schema = schema.object({
+  file = some, format = schema.enum {"dep5", "free"}, encoding = schema.optional(schema.literal "latin1"),
+  bytes = place, asked = schema.optional(schema.list(schema.enum {"statements", "licences"})),
+  statements = schema.list(schema.object {
+    holder = schema.optional(some), emails = schema.list(some),
+    years = schema.list(schema.object {from = year, to = schema.union {year, schema.literal "present"}}),
+    first = place, last = place, text = some,
+  }),
+  licences = schema.list(some),
+}):named "Record"
 
 -- JSON is UTF-8: the texts of a Latin-1 file are converted, the spans are not.
 local function convert(found)
   for _, statement in ipairs(found) do
-    statement.holder = statement.holder and to_utf8(statement.holder)
-    statement.text = to_utf8(statement.text)
+    statement.holder = statement.holder and utf.of_latin1(statement.holder)
+    statement.text = utf.of_latin1(statement.text)
   end
-end
-
---- The record of a file that could not be read.
----@return Record
-function M.failure(file, message)
-  return { file = utf8.len(file) and file or to_utf8(file), error = message }
 end
 
 -- What keeps `source` from being text, if anything does.
@@ -40,15 +47,16 @@ local function objection(source)
   if source:find("\0", 1, true) then return "binary (it holds NUL bytes)" end
 end
 
---- The record of the file named `file` that holds `source`.
+--- The record of the file named `file` that holds `source`; nil and why there is none.
 ---@param file string
 ---@param source string
----@return Record
+---@return Record?
+---@return string? problem
 function M.of(file, source)
   local problem = objection(source)
-  if problem then return M.failure(file, problem) end
-  local record = M.failure(file)
-  record.format, record.bytes = dep5.is(source) and "dep5" or "free", #source
+  if problem then return nil, problem end
+  local record = {file = utf8.len(file) and file or utf.of_latin1(file), bytes = #source}
+  record.format = dep5.is(source) and "dep5" or "free"
   if record.format == "dep5" then
     record.statements, record.licences = dep5.read(source)
   else
@@ -57,7 +65,7 @@ function M.of(file, source)
   if not utf8.len(source) then
     record.encoding = "latin1"
     convert(record.statements)
-    for i, name in ipairs(record.licences) do record.licences[i] = to_utf8(name) end
+    for i, name in ipairs(record.licences) do record.licences[i] = utf.of_latin1(name) end
   end
   return record
 end
@@ -91,10 +99,9 @@ end
 ---@param record Record
 ---@return string
 function M.encode(record)
-  local file = quote(record.file)
-  if record.error then return ('{"file":%s,"error":%s}'):format(file, quote(record.error)) end
-  return ('{"file":%s,"format":"%s",%s"bytes":%d,"statements":%s,"licences":%s}'):format(
-    file, record.format, record.encoding and '"encoding":"latin1",' or "", record.bytes,
+  return ('{"file":%s,"format":"%s",%s"bytes":%d,%s"statements":%s,"licences":%s}'):format(
+    quote(record.file), record.format, record.encoding and '"encoding":"latin1",' or "", record.bytes,
+    record.asked and '"asked":' .. encode_list(record.asked, quote) .. "," or "",
     encode_list(record.statements, encode_statement), encode_list(record.licences, quote))
 end
 

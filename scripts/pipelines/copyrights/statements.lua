@@ -104,4 +104,23 @@ function M.of(source, way)
   return found
 end
 
+--- The statement that somebody else has found at source:sub(first, last): the years and the e-mail addresses in it.
+---@param holder string
+---@param text string
+---@param first integer
+---@param last integer
+---@return Statement
+function M.said(holder, text, first, last)
+  local found = {holder = holder, emails = {}, years = {}, first = first, last = last, text = text}
+  for _, detail in ipairs(grammar.details:match(text)) do
+    if detail.years then
+      local years = normalise(detail.years)
+      table.move(years, 1, #years, #found.years + 1, found.years)
+    else
+      table.move(detail.emails, 1, #detail.emails, #found.emails + 1, found.emails)
+    end
+  end
+  return found
+end
+
 return M

@@ -7,8 +7,8 @@ local Summary = {}
 Summary.__index = Summary
 
 function M.new()
-  return setmetatable({ files = 0, bytes = 0, statements = 0, errors = {},
-    holders = {}, by_name = {}, by_key = {} }, Summary)
+  return setmetatable({ free = 0, asked = 0, bytes = 0, statements = 0, holders = {}, by_name = {}, by_key = {} },
+    Summary)
 end
 
 -- "The Foo Group, Inc." and "Foo Group Inc" are one holder.
@@ -36,11 +36,8 @@ end
 
 ---@param record Record
 function Summary:add(record)
-  self.files = self.files + 1
-  if record.error then
-    self.errors[#self.errors + 1] = record
-    return
-  end
+  if record.format == "free" then self.free = self.free + 1 end
+  if record.asked then self.asked = self.asked + 1 end
   self.bytes = self.bytes + record.bytes
   self.statements = self.statements + #record.statements
   for _, statement in ipairs(record.statements) do
@@ -67,17 +64,24 @@ local function lines_of(list, n, format)
   return table.concat(lines, "\n")
 end
 
-local function error_line(record) return ("    %s: %s"):format(record.file, record.error) end
 local function holder_line(holder) return ("  %6d  %s"):format(holder.statements, holder.name) end
+
+-- How many of the files had to be asked about.
+local function asked_line(self)
+  return ("a model was asked about %d of %d files in free form, in which the grammar found no statement or no licence")
+    :format(self.asked, self.free)
+end
 
 --- The summary as text, for a run of `seconds`.
 ---@param seconds number
+---@param run muster.pipeline.summary
 ---@return string
-function Summary:text(seconds)
+function Summary:text(seconds, run)
   local megabytes = self.bytes / 1e6
-  local lines = { ("%d files, %d of them with an error; %.1f MB in %.2f s, %.1f MB/s"):format(
-    self.files, #self.errors, megabytes, seconds, megabytes / math.max(seconds, 1e-9)) }
-  if self.errors[1] then lines[#lines + 1] = lines_of(self.errors, 5, error_line) end
+  local earlier = run.recalled > 0 and (", %d of them by earlier runs"):format(run.recalled) or ""
+  local lines = { ("%d files%s, %d parked; %.1f MB in %.2f s, %.1f MB/s"):format(
+    run.items, earlier, run.parked, megabytes, seconds, megabytes / math.max(seconds, 1e-9)) }
+  if self.asked > 0 then lines[#lines + 1] = asked_line(self) end
   lines[#lines + 1] = ("%d copyright statements by %d holders"):format(self.statements, #self.holders)
   if self.holders[1] then
     lines[#lines + 1] = "top holders:\n" .. lines_of(top(self.holders, 5), 5, holder_line)

@@ -1,4 +1,5 @@
---- Copyright statements of the simple kind: "Copyright (c) 1999-2004, 2007 Jane Doe <jane@example.org>".
+--- Copyright statements of the simple kind, "Copyright (c) 1999-2004, 2007 Jane Doe <jane@example.org>"; of a text that
+--- has none, its authors. And licences, by the words they are known by.
 local re = require "re"
 
 local M = {}
@@ -13,15 +14,27 @@ local grammar = re.compile [[
   holder <- {:holder: (!(" "* ("<" / %nl / "." (%s / !.) / "All rights")) .)+ :}
 ]]
 
+-- "Upstream Author(s): Jane Doe <jane@example.org>", "was written by Jane Doe": first, name, after.
+local authors = {"[Aa]uthors?:%s*()(%u[^%c<>(),;:]*)()", "[Aa]uthor%(s%):%s*()(%u[^%c<>(),;:]*)()",
+  "[Ww]ritten by%s+()(%u[%w.'-]* [%w .'-]*)()"}
+
+-- What a text says that has no name for its licence, and what that is called.
+local known = {
+  {"granted to use or copy this program%s+for any purpose", "Boehm-GC"},
+  {"grant permission to use, copy, modify, distribute,%s+and license this software", "TCL"},
+}
+
 local fields = {
   holder = "holder", owner = "holder", author = "holder",
   years = "years", year = "year", first_year = "year", last_year = "last_year",
+  licence = "licence", license = "licence",
   statement = "quote", quote = "quote", source = "quote",
 }
 
 function M.matches(schema)
   local has = {}
   for name in pairs(schema.properties or {}) do has[fields[name] or ""] = true end
+  if has.licence then return has.quote or false end
   return has.holder and (has.years or has.year or has.quote) and true or false
 end
 
@@ -59,9 +72,62 @@ local function named(schema, hit, text)
   return found
 end
 
-function M.extract_all(schema, text)
+local function is_of_licences(schema)
+  for name in pairs(schema.properties) do
+    if fields[name] == "licence" then return true end
+  end
+  return false
+end
+
+--- "the Info-ZIP license" is called Info-ZIP; else by the words of its text.
+local function licences_in(text)
   local found = {}
-  for i, hit in ipairs(grammar:match(text)) do found[i] = named(schema, hit, text) end
+  for first, name, after in text:gmatch "[Tt]he%s+()(%u[%w.+-]*)%s+[Ll]icen[cs]e()" do
+    if name ~= "License" and name ~= "Licence" then found[1] = {name, first, after} break end
+  end
+  for _, one in ipairs(known) do
+    local first, last = text:find(one[1])
+    if first and not found[1] then found[1] = {one[2], first, last + 1} end
+  end
+  return found
+end
+
+local function all_licences(schema, text)
+  local list = {}
+  for i, hit in ipairs(licences_in(text)) do
+    list[i] = {}
+    for name in pairs(schema.properties) do
+      if fields[name] == "licence" then list[i][name] = hit[1] end
+      if fields[name] == "quote" then list[i][name] = text:sub(hit[2], hit[3] - 1) end
+    end
+  end
+  return list
+end
+
+--- Hits without years.
+local function authors_in(text)
+  local hits = {}
+  for _, pattern in ipairs(authors) do
+    for first, name, after in text:gmatch(pattern) do
+      local holder = name:gsub("[%s.]+$", "")
+      hits[#hits + 1] = {holder = holder, years = {}, first = first, after = after - #name + #holder}
+    end
+  end
+  return hits
+end
+
+local function wants_years(schema)
+  for name in pairs(schema.properties) do
+    if (fields[name] or ""):find "year" then return true end
+  end
+  return false
+end
+
+function M.extract_all(schema, text)
+  if is_of_licences(schema) then return all_licences(schema, text) end
+  local found, hits = {}, grammar:match(text)
+  if not hits[1] and not wants_years(schema) then hits = authors_in(text) end
+  for i, hit in ipairs(hits) do found[i] = named(schema, hit, text) end
   return found
 end
 

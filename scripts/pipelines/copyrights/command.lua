@@ -1,0 +1,102 @@
+--- The command line of copyrights.lua: what it may say, and what that makes of a run.
+
+local asking = require "copyrights.asking"
+local options = require "options"
+local record = require "copyrights.record"
+
+local M = {}
+
+M.help = [[
+usage: copyrights.lua [OPTIONS] [PATH...]
+
+Extracts copyright statements and licences from copyright files, as JSON Lines.
+A PATH is a file, or a directory whose copyright and */copyright files are read.
+Without one, /usr/share/doc is read.
+
+A grammar reads the files. Where it finds no statement or no licence in a file that
+is not machine-readable, a language model is asked: a service that this program
+starts for itself, which answers by grammars on this machine; or, with --base-url
+or --provider, a real one, whose key is in OPENAI_API_KEY or ANTHROPIC_API_KEY.
+
+  --out FILE       write to FILE, which appears when it is complete
+  --limit N        at most N files at once (default 16)
+  --method M       records in input order ("ordered", the default) or as they are
+                   completed ("completed")
+  --max-bytes N    a larger file is parked (default 4194304)
+  --llm on|off     ask about what the grammar could not settle (default on)
+  --provider NAME  openai (the default), anthropic, ollama or llamacpp
+  --base-url URL   where the service is, if not where that provider is
+  --model NAME     the model to ask for (default: a small one of the provider)
+  --quality        instead, measure: the structure of machine-readable files is
+                   taken away, and what is found compared with what they declare
+  --quiet          no progress and no summary on standard error
+  --help           this text
+
+Exit codes: 0, all done; 1, the run could not go on; 2, a wrong option; 3, done but
+for files that were parked: those that could not be read, or not be asked about.
+]]
+
+local function text(value) return value ~= "" and value or nil end
+
+local known = {
+  ["--out"] = {key = "out", expects = "a file name", read = text},
+  ["--limit"] = {key = "limit", expects = "a whole number from 1", read = options.whole(1)},
+  ["--method"] = {key = "method", expects = "'ordered' or 'completed'", read = options.one_of("ordered", "completed")},
+  ["--max-bytes"] = {key = "max_bytes", expects = "a whole number from 1", read = options.whole(1)},
+  ["--llm"] = {key = "llm", expects = "'on' or 'off'", read = options.one_of("on", "off")},
+  ["--provider"] = {key = "provider", expects = "openai, anthropic, ollama or llamacpp",
+    read = options.one_of("openai", "anthropic", "ollama", "llamacpp")},
+  ["--base-url"] = {key = "base_url", expects = "a URL", read = text},
+  ["--model"] = {key = "model", expects = "a name", read = text},
+  ["--quality"] = {key = "quality"},
+  ["--quiet"] = {key = "quiet"},
+  ["--help"] = {key = "help"},
+}
+
+local defaults = {limit = 16, method = "ordered", max_bytes = 4 * 1024 * 1024, llm = "on"}
+
+--- The settings, or nil and what is wrong.
+---@param arguments string[]
+---@return table? settings
+---@return string? problem
+function M.parse(arguments) return options.parse(known, defaults, arguments) end
+
+local parts = {"asking", "dep5", "grammar", "licences", "record", "statements", "words"}
+
+--- What a record depends on, besides the main script.
+---@return table
+function M.fingerprint(settings)
+  local made = {record = record.schema, answer = asking.schema, max_bytes = tostring(settings.max_bytes)}
+  for _, name in ipairs(parts) do
+    local file <close> = assert(io.open(assert(package.searchpath("copyrights." .. name, package.path)), "rb"))
+    made[name .. ".lua"] = file:read "a"
+  end
+  made.service = settings.llm == "on" and table.concat({settings.provider or "", settings.base_url or "",
+    settings.model or ""}, " ") or "off"
+  return made
+end
+
+--- The options of the pipeline's run.
+---@return table
+function M.of_run(settings) return {quiet = settings.quiet} end
+
+local SHOWN <const> = 5
+
+local function line_of(paths, failure)
+  local err = failure.error
+  local message = type(err) == "table" and err.message or tostring(err)
+  return ("  %s: %s: %s"):format(paths[failure.position], failure.stage or "an earlier run", message)
+end
+
+--- What is told of the files that were parked.
+---@param paths string[] all files
+---@param result muster.pipeline.summary
+---@return string
+function M.parked(paths, result)
+  local lines = {("%d of %d files were parked:"):format(result.parked, result.items)}
+  for i = 1, math.min(SHOWN, #result.failures) do lines[i + 1] = line_of(paths, result.failures[i]) end
+  if result.parked > SHOWN then lines[#lines + 1] = ("  ... and %d more"):format(result.parked - SHOWN) end
+  return table.concat(lines, "\n")
+end
+
+return M
