@@ -15,6 +15,7 @@ local command = require "copyrights.command"
 local files = require "copyrights.files"
 local output = require "copyrights.output"
 local pipeline = require "muster.pipeline"
+local quality = require "copyrights.quality"
 local record = require "copyrights.record"
 local summary = require "copyrights.summary"
 
@@ -108,17 +109,25 @@ local function main(settings)
   return result
 end
 
+--- Instead of records: how good they are.
+local function measure(settings)
+  local client, own = asking.connect(settings)
+  local _ <close> = own
+  local _ <close> = client
+  settings.paths = inputs(settings)
+  local score, result = quality.of(settings, settings.paths, client)
+  if not score then return nil, tostring(result) end
+  io.stdout:write(score:text(result))
+  return result
+end
+
 local settings, mistake = command.parse(arg)
 if not settings then stop(2, mistake) end
 if settings.help then
   io.stdout:write(command.help)
   return
 end
-if settings.quality then
-  require "copyrights.quality".main(settings, inputs(settings))
-  return
-end
-local result, problem = main(settings)
+local result, problem = (settings.quality and measure or main)(settings)
 -- A reader that has seen enough (`| head`) is no failure.
 if not result and not problem:find "[Bb]roken pipe" then stop(1, problem) end
 if result and result.parked > 0 then

@@ -24,6 +24,17 @@ function M.is(source)
   return ("\n" .. source:sub(1, 2000)):find "\n\239?\187?\191?[Ff]ormat[%a-]*:" ~= nil
 end
 
+--- The fields of a file, in their order: names in lower case, values as they are written.
+---@param source string
+---@return {name: string, value: string}[]
+function M.fields(source)
+  local list = {}
+  for i, field in ipairs(fields:match(source)) do
+    list[i] = {name = field.name:lower(), value = source:sub(field.first, field.after - 1)}
+  end
+  return list
+end
+
 -- Appends the statements of source:sub(first, last), with spans in `source`.
 local function collect(found, source, first, last, way)
   for _, statement in ipairs(statements.of(source:sub(first, last), way)) do

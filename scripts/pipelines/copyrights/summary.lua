@@ -1,5 +1,7 @@
 --- What a run found, counted up for the reader of standard error.
 
+local normal = require "copyrights.normal"
+
 local M = {}
 
 ---@class Summary
@@ -11,15 +13,9 @@ function M.new()
     Summary)
 end
 
--- "The Foo Group, Inc." and "Foo Group Inc" are one holder.
-local function simplify(name)
-  local key = name:lower():gsub("^the ", ""):gsub("[%s%p]+", " "):gsub(" $", "")
-  return (key:gsub(" inc$", ""):gsub(" ltd$", ""))
-end
-
 -- The holder of that name, known by its first spelling.
 local function holder_of(self, name)
-  local key = simplify(name)
+  local key = normal.holder(name)
   local holder = self.by_key[key]
   if not holder then
     holder = { name = name, statements = 0 }
