@@ -357,14 +357,24 @@ describe("pipeline.sink", function()
     assert.same({n = 2500, s = 2500 * 2501 // 2}, db:one "SELECT count(*) AS n, sum(n) AS s FROM numbers")
   end)
 
-  it("events: to a client as they complete", function()
+  it("events: to a client as they complete, with what failed and the counts", function()
     local http = require "muster.http"
+    local function refuse(x)
+      if x == "b" then return nil, "no \xFF" end
+      return x
+    end
     local server <close> = http.serve {handler = function(_, res)
-      pipeline({source = {"a", "b"}, sink = sink.events(res)}):run {quiet = true}
+      pipeline({source = {"a", "b", "c"}, {"check", refuse}, sink = sink.events(res), order = "completion"})
+        :run {quiet = true}
     end}
     local seen = {}
-    for event in http.get(server.url):events() do seen[#seen + 1] = event.event .. " " .. event.data end
-    assert.same({'record "a"', 'record "b"', "end {}"}, seen)
+    for event in http.get(server.url):events() do
+      seen[#seen + 1] = ("%s %s %s"):format(event.event, event.id, event.data)
+    end
+    assert.same({
+      'record 1 "a"', 'failed 2 {"error":"no \u{FFFD}","item":2,"stage":"check","state":"parked"}', 'record 3 "c"',
+      'end 3 {"done":2,"items":3,"parked":1,"records":2,"skipped":0}',
+    }, seen)
     server:stop(0)
   end)
 

@@ -173,6 +173,9 @@ local function take(self, item)
     if item.state == "done" then self.bar:done() else self.bar:fail() end
   end
   if item.broken then return nil, item.broken end
+  if item.state ~= "done" and item.state ~= "stopped" and item.error and self.writer.failed then
+    return self.writer:failed(item)
+  end
   return write_records(self, item)
 end
 
@@ -218,7 +221,7 @@ local function run(self, p, opts)
   end})
   local ok, why = go_through(self)
   finished = true
-  local written, problem = self.writer:finish(ok)
+  local written, problem = self.writer:finish(ok, self.summary)
   if not ok then return nil, why end
   return written, problem
 end

@@ -132,7 +132,8 @@ function sink.call(fn) end
 ---@return muster.pipeline.sink
 function sink.table(db, name, columns) end
 
----The response of an HTTP server: each record as a Server-Sent Event.
+---The response of an HTTP server: each record as a Server-Sent Event named "record", its data in JSON; each item that
+---failed as one named "failed", with item, stage, state and error; then one named "end", with the counts.
 ---@param res muster.http.server.response
 ---@return muster.pipeline.sink
 function sink.events(res) end

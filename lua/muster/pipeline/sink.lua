@@ -1,5 +1,6 @@
 --- Where the records of a pipeline go. A sink is a table: open() returns a writer, or nil and an error; a writer has
---- write(record, item), which returns nil and an error if it failed, and finish(ok).
+--- write(record, item, part), which returns nil and an error if it failed, and finish(ok, summary). If it has
+--- failed(item), it is told of the items that were parked or skipped, too.
 local csv = require "muster.csv"
 local failure = require "muster.failure"
 local fs = require "muster.fs"
@@ -195,21 +196,33 @@ end
 
 -- ---- browsers ----
 
---- The response of an HTTP server: each record as a Server-Sent Event, its data in JSON, then one named "end".
+---@class muster.pipeline.event_writer
+local EventWriter = {}
+EventWriter.__index = EventWriter
+
+function EventWriter:write(record, item)
+  return self.res:event {event = "record", id = tostring(item.position), data = json.encode(record)}
+end
+
+function EventWriter:failed(item)
+  local told = {item = item.key, stage = item.stage, state = item.state, error = tostring(item.error)}
+  local data = json.encode(told, {canonical = true, invalid_utf8 = "replace"})
+  return self.res:event {event = "failed", id = tostring(item.position), data = data}
+end
+
+function EventWriter:finish(ok, summary)
+  if not ok then return true end
+  local counts = {}
+  for _, name in ipairs {"items", "records", "done", "parked", "skipped"} do counts[name] = summary[name] end
+  return self.res:event {event = "end", data = json.encode(counts, {canonical = true})}
+end
+
+--- The response of an HTTP server: each record as a Server-Sent Event named "record", its data in JSON; each item that
+--- failed as one named "failed"; then one named "end", with the counts. Its id is the item's position.
 ---@param res muster.http.server.response
 ---@return muster.pipeline.sink
 function M.events(res)
-  return sink(function()
-    return {
-      write = function(_, record, item)
-        return res:event {event = "record", id = tostring(item.position), data = json.encode(record)}
-      end,
-      finish = function(_, ok)
-        if ok then return res:event {event = "end", data = "{}"} end
-        return true
-      end,
-    }
-  end)
+  return sink(function() return setmetatable({res = res}, EventWriter) end)
 end
 
 --- Makes a sink of what a script gives: one already, a function, or the path of a file: .jsonl.
