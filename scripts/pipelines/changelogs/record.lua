@@ -1,0 +1,133 @@
+--- Records of the entries of a changelog: numbers, dates and lists instead of text.
+local date = require "muster.date"
+local grammar = require "changelogs.grammar"
+local json = require "muster.json"
+
+local M = {}
+
+---@class changelogs.record
+---@field package string of the source
+---@field version string
+---@field date string? "2022-12-26T15:30:00+01:00"
+---@field date_text string? as it is written, if it is no date
+---@field maintainer string? who made this release
+---@field email string?
+---@field distribution string?
+---@field urgency string? in lower case: low, medium, high, emergency, critical
+---@field closes integer[] bugs of Debian
+---@field cves string[] that it names
+---@field changes string[] a text for each
+
+local KEYS = {"package", "version", "date", "date_text", "maintainer", "email", "distribution", "urgency", "closes",
+  "cves", "changes"}
+local meta = {__keys = KEYS}
+
+-- ---- texts ----
+
+--- Old entries are in Latin-1: a byte that is no UTF-8 stands for the character of its number.
+---@param text string
+---@return string
+function M.utf8(text)
+  local parts, first = {}, 1
+  local length, bad = utf8.len(text)
+  while not length do
+    parts[#parts + 1] = text:sub(first, bad - 1)
+    parts[#parts + 1] = utf8.char(text:byte(bad))
+    first = bad + 1
+    length, bad = utf8.len(text, first)
+  end
+  if first == 1 then return text end
+  parts[#parts + 1] = text:sub(first)
+  return table.concat(parts)
+end
+
+local function trimmed(text) return text and text:match "^%s*(.-)%s*$" end
+
+--- nil for what says nothing
+local function word(text)
+  text = trimmed(text)
+  return text ~= "" and text or nil
+end
+
+--- The changes: what begins with a star at the margin, and "[ Name ]", who made those after it.
+local function changes_of(text)
+  local list, parts, closed = json.array(), {}, false
+  local function flush()
+    if parts[1] then list[#list + 1] = table.concat(parts, " ") end
+    parts = {}
+  end
+  for line in text:gmatch "[^\n]+" do
+    local indent, rest = line:match "^(%s*)(.-)%s*$"
+    local starred = #indent <= 2 and rest:match "^%*%s*(.*)$"
+    local name = #indent <= 2 and rest:find "^%[ .* %]$"
+    if starred or name or closed then flush() end
+    if rest ~= "" then
+      parts[#parts + 1] = starred or rest
+      closed = name
+    end
+  end
+  flush()
+  return list
+end
+
+-- ---- dates ----
+
+local months = {jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10, nov = 11,
+  dec = 12}
+local utc_names = {GMT = "+0000", UTC = "+0000", Z = "+0000"}
+
+--- Days of a month; what February has depends on the year.
+local function days_in(year, month)
+  if month ~= 2 then return (month == 4 or month == 6 or month == 9 or month == 11) and 30 or 31 end
+  return (year % 4 == 0 and year % 100 ~= 0 or year % 400 == 0) and 29 or 28
+end
+
+--- "Mon, 26 Dec 2022 15:30:00 +0100" as RFC 3339 has it; nil if there is no such time. The day of the week, which is
+--- wrong at times, does not matter.
+---@param text string
+---@return string?
+function M.date(text)
+  local day, month, year, clock, zone = text:match "(%d%d?)%s+(%a+)%s+(%d%d%d%d)%s+(%d%d?:%d%d:%d%d)%s+(%S+)"
+  month = month and months[month:sub(1, 3):lower()]
+  if not month then return nil end
+  local sign, hours, minutes = (utc_names[zone] or zone):match "^([+-])(%d%d)(%d%d)$"
+  if not sign or tonumber(day) > days_in(tonumber(year), month) then return nil end
+  if #clock == 7 then clock = "0" .. clock end
+  local stamp = ("%s-%02d-%02dT%s%s%s:%s"):format(year, month, day, clock, sign, hours, minutes)
+  return date.rfc3339(stamp) and tonumber(minutes) < 60 and tonumber(hours) < 24 and stamp or nil
+end
+
+-- ---- records ----
+
+--- The record of an entry.
+---@param entry changelogs.entry
+---@return changelogs.record
+function M.of(entry)
+  local changes = M.utf8(entry.changes)
+  local closes, cves = grammar.references(changes)
+  local written = entry.date and M.utf8(entry.date)
+  local stamp = written and M.date(written)
+  local urgency = entry.metadata:match "[Uu][Rr][Gg][Ee][Nn][Cc][Yy]=%s*(%a+)"
+  return setmetatable({
+    package = entry.package, version = M.utf8(entry.version),
+    date = stamp, date_text = not stamp and word(written) or nil,
+    maintainer = word(entry.maintainer and M.utf8(entry.maintainer)), email = word(entry.email and M.utf8(entry.email)),
+    distribution = word(M.utf8(entry.distributions)), urgency = urgency and urgency:lower(),
+    closes = json.array(closes), cves = json.array(cves), changes = changes_of(changes),
+  }, meta)
+end
+
+--- The records of a text, one after the other.
+---@param text string
+---@return fun(): changelogs.record?
+function M.each(text)
+  local position = 1
+  return function()
+    local entry, after = grammar.next(text, position)
+    if not entry then return nil end
+    position = after
+    return M.of(entry)
+  end
+end
+
+return M
