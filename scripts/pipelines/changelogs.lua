@@ -89,7 +89,7 @@ local function write_records(settings)
     stop(1, err)
   end
   if not settings.quiet then
-    counts.records = found.releases -- those that are in the output, each once
+    counts.records = found.releases -- without those that another file turned out to have, too
     print_summary(counts, found)
   end
 end

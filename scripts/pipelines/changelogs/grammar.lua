@@ -47,6 +47,18 @@ local next_entry = re.compile(rules)
 ---@return integer? after
 function M.next(text, position) return next_entry:match(text, position) end
 
+--- The entries of a text, one after the other.
+---@param text string
+---@return fun(): changelogs.entry?
+function M.each(text)
+  local position = 1
+  return function()
+    local entry, after = M.next(text, position)
+    position = after or position
+    return entry
+  end
+end
+
 -- ---- what an entry says ----
 
 local P, R, S, C, Cc, Ct, Cg = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg.Ct, lpeg.Cg

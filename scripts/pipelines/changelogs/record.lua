@@ -49,11 +49,12 @@ local function word(text)
   return text ~= "" and text or nil
 end
 
---- The changes: what begins with a star at the margin, and "[ Name ]", who made those after it.
+--- The changes: what begins with a star at the margin, and "[ Name ]", who made those after it. What is below a star is
+--- a line of its own if it has a mark of its own.
 local function changes_of(text)
   local list, parts, closed = json.array(), {}, false
   local function flush()
-    if parts[1] then list[#list + 1] = table.concat(parts, " ") end
+    if parts[1] then list[#list + 1] = table.concat(parts) end
     parts = {}
   end
   for line in text:gmatch "[^\n]+" do
@@ -62,6 +63,7 @@ local function changes_of(text)
     local name = #indent <= 2 and rest:find "^%[ .* %]$"
     if starred or name or closed then flush() end
     if rest ~= "" then
+      if parts[1] then parts[#parts + 1] = rest:find "^[-+*o] " and "\n" or " " end
       parts[#parts + 1] = starred or rest
       closed = name
     end
@@ -115,19 +117,6 @@ function M.of(entry)
     distribution = word(M.utf8(entry.distributions)), urgency = urgency and urgency:lower(),
     closes = json.array(closes), cves = json.array(cves), changes = changes_of(changes),
   }, meta)
-end
-
---- The records of a text, one after the other.
----@param text string
----@return fun(): changelogs.record?
-function M.each(text)
-  local position = 1
-  return function()
-    local entry, after = grammar.next(text, position)
-    if not entry then return nil end
-    position = after
-    return M.of(entry)
-  end
 end
 
 return M
