@@ -23,7 +23,7 @@ local sink = require "muster.pipeline.sink"
 local source = require "muster.pipeline.source"
 local summary = require "muster.pipeline.summary"
 
-local M = {source = source, sink = sink}
+local M = {source = source, sink = sink, cache = item_of.cache}
 
 local DEFAULT_LIMIT <const> = 16
 
@@ -199,9 +199,14 @@ end
 --- The journal; false if there is to be none; nil and an error.
 local function open_journal(p, opts)
   if not p.journal_path then return false end
-  return require "muster.journal".open(p.journal_path, {
-    fingerprint = fingerprint.of(p), fresh = opts.fresh, mixed = opts.mixed, retry_failed = opts.retry_failed,
-  })
+  local opened, err = require "muster.journal".open(p.journal_path,
+    {fingerprint = fingerprint.of(p), fresh = opts.fresh, mixed = opts.mixed})
+  if not opened or not opts.retry_failed then return opened, err end
+  local ok
+  ok, err = opened:retry_failed()
+  if ok then return opened end
+  opened:close()
+  return nil, err
 end
 
 local run_options = {
@@ -244,6 +249,15 @@ function Pipeline:run(opts)
   bar:finish()
   if ok then return counts end
   return nil, err, counts
+end
+
+--- How many items of the journal are in each state, and in `total`; of a run that may be at work in another process.
+---@async
+---@return table<string, integer>?
+---@return muster.error?
+function Pipeline:status()
+  if not self.journal_path then error("pipeline:status: the pipeline has no journal", 2) end
+  return require "muster.journal".status(self.journal_path)
 end
 
 return setmetatable(M, {__call = make})

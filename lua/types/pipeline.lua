@@ -8,6 +8,7 @@
 ---@class muster.pipeline.module
 ---@field source muster.pipeline.sources
 ---@field sink muster.pipeline.sinks
+---@field cache table for `llm.client {cache = pipeline.cache}`: the journal keeps answers with the item that asked
 ---@overload fun(spec: muster.pipeline.spec): muster.pipeline
 local pipeline = {}
 
@@ -42,6 +43,12 @@ local Pipeline = {}
 ---@return any error
 ---@return muster.pipeline.summary? summary how far the run has come, if it failed
 function Pipeline:run(options) end
+
+---How many items of the journal are in each state, and in `total`; of a run that may be at work in another process.
+---@async
+---@return table<string, integer>? counts pending, leased, responded, done, failed, parked, total
+---@return muster.error?
+function Pipeline:status() end
 
 ---@class muster.pipeline.summary
 ---@field items integer that were dealt with

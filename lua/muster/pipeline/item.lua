@@ -15,6 +15,7 @@ local M = {}
 ---@field error any
 ---@field recalled boolean? did the journal know it?
 ---@field broken muster.error? why the journal could not keep it
+---@field raw string? the answers that an earlier run has kept for it, as JSON
 
 --- A name for a value that has none: its place, and what it says.
 local function key_of(value, position)
@@ -69,62 +70,92 @@ end
 
 -- ---- the journal ----
 
-local function error_text(item)
-  local err = item.error
-  local fields = {message = tostring(err), stage = item.stage}
-  if type(err) == "table" then
-    fields.kind = type(err.kind) == "string" and err.kind or nil
-    fields.message = type(err.message) == "string" and err.message or fields.message
-  end
-  return json.encode(fields, {invalid_utf8 = "replace"})
-end
-
 --- What is told of an error that an earlier run had.
-local function error_of(text)
-  local fields = json.decode(text or "") or {}
-  return failure.new(fields.kind or "failed", fields.stage or "item", fields.message or "failed in an earlier run")
+local function error_of(entry)
+  local told = type(entry.error) == "table" and entry.error or {}
+  local err = failure.new(told.kind or "failed", "in an earlier run", told.message or "no reason is known")
+  err.status, err.code = told.status, told.code
+  return err
 end
 
---- Does the journal know what has come of the item? Then the item is told. Otherwise it is claimed.
-function M.recall(journal, item)
-  local entry, err = journal:claim(item.key, item.position)
-  if not entry then
-    item.state, item.error, item.broken = "stopped", err, err
-    return true
-  end
-  local state = entry.state
-  if state == "claimed" then return false end
-  item.state, item.recalled = state, true
-  if state == "done" then
-    item.result = json.decode(entry.result)
+--- What an item's journal entry means for it: true if there is nothing more to do.
+local function settle(item, entry)
+  item.raw = entry.raw
+  if entry.todo then return false end
+  item.recalled = not entry.own
+  if entry.own or entry.state == "taken" then
+    item.state = "repeated" -- or at work in another process
+  elseif entry.state == "done" then
+    item.state, item.result = "done", entry.result
     if item.result == json.null then item.result = nil end
-  elseif state ~= "repeated" then
-    item.error = error_of(entry.error)
+  else
+    item.state, item.error = entry.state == "failed" and "skipped" or "parked", error_of(entry)
   end
   return true
 end
 
-local function encode(item)
-  local value = item.result
-  if value == nil then value = json.null end
-  return pcall(json.encode, value)
+local working = setmetatable({}, {__mode = "k"}) -- by task: {journal, item}
+
+--- Does the journal know what has come of the item? Then the item is told. Otherwise it is claimed.
+---@async
+function M.recall(journal, item)
+  local entry, err = journal:claim(item.key)
+  if not entry then
+    item.state, item.error, item.broken = "stopped", err, err
+    return true
+  end
+  if settle(item, entry) then return true end
+  working[async.current()] = {journal = journal, item = item}
+  return false
 end
 
 --- Keeps what has come of an item; returns once that is on the disk.
+---@async
 function M.keep(journal, item)
   local ok, err = true, nil
   if item.state == "done" then
-    local encoded, text = encode(item)
-    if encoded then
-      ok, err = journal:done(item.key, text)
+    local value = item.result
+    if value == nil then value = json.null end
+    local encodable, problem = pcall(json.encode, value)
+    if encodable then
+      ok, err = journal:done(item.key, value)
     else
       item.state = "parked"
-      item.error = failure.new("result", "item " .. item.position, "its result is no JSON: " .. text)
+      item.error = failure.new("result", "item " .. item.position, "its result is no JSON: " .. problem)
     end
   end
-  if item.state == "parked" then ok, err = journal:parked(item.key, error_text(item)) end
-  if item.state == "skipped" then ok, err = journal:failed(item.key, error_text(item)) end
+  if item.state == "parked" then ok, err = journal:parked(item.key, item.error) end
+  if item.state == "skipped" then ok, err = journal:failed(item.key, item.error) end
   if not ok then item.broken = err end
 end
+
+-- ---- answers that are kept ----
+
+--- A cache, for `llm.client {cache = pipeline.cache}`: answers are kept in the journal with the item that asked, so that
+--- a run that is killed after an answer has come does not ask again. Outside of a pipeline with a journal it keeps
+--- nothing.
+local Cache = {}
+Cache.__index = Cache
+
+local function answers_of(item)
+  if not item.answers then item.answers = json.decode(item.raw or "{}") or {} end
+  return item.answers
+end
+
+function Cache:get(key) -- luacheck: ignore self
+  local at = working[async.current()]
+  return at and answers_of(at.item)[key]
+end
+
+---@async
+function Cache:put(key, value) -- luacheck: ignore self
+  local at = working[async.current()]
+  if not at then return true end
+  local answers = answers_of(at.item)
+  answers[key] = value
+  return at.journal:responded(at.item.key, json.encode(answers))
+end
+
+M.cache = setmetatable({}, Cache)
 
 return M

@@ -76,12 +76,13 @@ local function file_sink(what, path, text_of)
   end, path)
 end
 
---- A file of JSON lines, one a record. It is written anew by each run: what earlier runs have done is in the journal.
+--- A file of JSON lines, one a record, its keys sorted. It is written anew by each run: what earlier runs have done is
+--- in the journal.
 ---@param path string
 ---@return muster.pipeline.sink
 function M.jsonl(path)
   return file_sink("sink.jsonl", path, function()
-    return function(record) return json.encode(record) .. "\n" end
+    return function(record) return json.encode(record, {canonical = true}) .. "\n" end
   end)
 end
 
