@@ -320,6 +320,17 @@ describe("run_many", function()
     assert.equal(1, count(db))
   end))
 
+  it("gives the rows that come of it", with_db(function(db)
+    local insert = "INSERT INTO t (id) VALUES (?) ON CONFLICT DO NOTHING RETURNING id, id * 2 AS twice"
+    assert.same({{id = 1, twice = 2}, {id = 2, twice = 4}}, db:run_many(insert, {{1}, {2}, {1}}).rows)
+    local rows = {}
+    for i = 1, 2500 do rows[i] = {i} end
+    local done = db:run_many(insert, rows)
+    assert.equal(2498, #done.rows)
+    assert.same({id = 2500, twice = 5000}, done.rows[2498])
+    assert.is_nil(db:run_many(insert, rows).rows)
+  end))
+
   it("takes tables", with_db(function(db)
     spec.raises("store.run_many: rows must be a list or an iterator, got nil", db.run_many, db, "SELECT 1")
     spec.raises("store.run_many: row 2 must be a table, got number", db.run_many, db, "SELECT ?", {{1}, 2})
@@ -480,7 +491,7 @@ describe("a store", function()
       task:cancel()
     ]]}
     program.remove_files()
-    assert.match('the store "WITH RECURSIVE', errors, 1, true)
+    assert.match("the store 'WITH RECURSIVE", errors, 1, true)
   end)
 
   it("has room for many databases at once", files.inside(function(at)

@@ -35,6 +35,7 @@ local store = {}
 ---@class muster.store.done
 ---@field changes integer rows
 ---@field last_id integer of the row that was inserted last
+---@field rows table[]? of run_many: what its statement gave, such as RETURNING does
 
 ---Opens the database in a file, or, if the path is ":memory:", one that is nowhere else. It has a thread of its own,
 ---which does one thing at a time. It is closed by `<close>`, or when it is collected.

@@ -67,6 +67,19 @@ static call *resumed(lua_State *L, lua_KContext index) {
 
 /* ---- statements without rows ---- */
 
+/* The rows that a batch gave become a field of the table on top. */
+static void set_rows(lua_State *L, const mu_store_job *job) {
+  const char *at = mu_store_push_names(L, job), *end = job->reply.at + job->reply.size;
+  int names = lua_gettop(L);
+  lua_newtable(L);
+  for (lua_Integer i = 1; at < end; i++) {
+    at = mu_store_push_row(L, at, job->columns, names);
+    lua_rawseti(L, -2, i);
+  }
+  lua_setfield(L, names - 1, "rows");
+  lua_pop(L, 1);
+}
+
 static int executed(lua_State *L, int status, lua_KContext index) {
   call *c = resumed(L, index);
   mu_store_job *job = c->job;
@@ -77,6 +90,7 @@ static int executed(lua_State *L, int status, lua_KContext index) {
   lua_setfield(L, -2, "changes");
   lua_pushinteger(L, job->last_id);
   lua_setfield(L, -2, "last_id");
+  if (job->what == MU_STORE_BATCH && job->reply.size) set_rows(L, job);
   drop(c);
   return 1;
 }
@@ -123,7 +137,7 @@ static int db_post(lua_State *L) {
   return 0;
 }
 
-/* db:batch(sql, rows, first, last) -> as exec. Rows: tables of parameters */
+/* db:batch(sql, rows, first, last) -> as exec, with `rows` if there are any. Rows: tables of parameters */
 static int db_batch(lua_State *L) {
   mu_enter(L, mu_self(L), "run_many");
   mu_store_db *db = check(L);
@@ -173,10 +187,13 @@ static int push_row(lua_State *L, call *c, int names) {
 static int queried(lua_State *L, int status, lua_KContext index) {
   call *c = resumed(L, index);
   (void)status;
-  if (c->job->rc && c->job->reply.size == 0) return fail(L, c, "query");
+  if (c->job->reply.size == 0) { /* no rows */
+    if (c->job->rc) return fail(L, c, "query");
+    drop(c);
+    return lua_settop(L, (int)index), 1;
+  }
   c->at = (size_t)(mu_store_push_names(L, c->job) - c->job->reply.at);
   lua_setiuservalue(L, (int)index, 1);
-  if (c->job->end && !c->job->rc && c->at == c->job->reply.size) drop(c);
   lua_settop(L, (int)index);
   return 1;
 }
@@ -191,9 +208,12 @@ static int got_one(lua_State *L, int status, lua_KContext index) {
   call *c = resumed(L, index);
   (void)status;
   if (c->job->rc) return fail(L, c, "one");
-  const char *at = mu_store_push_names(L, c->job);
-  if (at == c->job->reply.at + c->job->reply.size) lua_pushnil(L);
-  else mu_store_push_row(L, at, c->job->columns, lua_gettop(L));
+  if (c->job->reply.size == 0) {
+    lua_pushnil(L);
+  } else {
+    const char *at = mu_store_push_names(L, c->job);
+    mu_store_push_row(L, at, c->job->columns, lua_gettop(L));
+  }
   drop(c);
   return 1;
 }

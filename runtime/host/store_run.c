@@ -82,14 +82,66 @@ static void close_file(mu_store_db *db) {
   db->handle = NULL;
 }
 
-/* ---- statements without rows ---- */
+/* ---- rows ---- */
 
-/* To its end; the rows of one that has any are not wanted. One that changes nothing leaves the number of changes as the
-** one before has set it. */
+static bool add_number(mu_buffer *b, char tag, const void *eight) {
+  return mu_buffer_add(b, &tag, 1) && mu_buffer_add(b, eight, 8);
+}
+
+static bool add_bytes(mu_buffer *b, char tag, const void *bytes, int size) {
+  int64_t length = size;
+  if (!bytes && size) return false; /* SQLite is out of memory */
+  return add_number(b, tag, &length) && mu_buffer_add(b, bytes, (size_t)size);
+}
+
+static bool add_column(const mu_sqlite *q, mu_buffer *b, sqlite3_stmt *stmt, int i) {
+  switch (q->column_type(stmt, i)) {
+    case SQLITE_INTEGER: {
+      int64_t value = q->column_int64(stmt, i);
+      return add_number(b, MU_INTEGER, &value);
+    }
+    case SQLITE_FLOAT: {
+      double value = q->column_double(stmt, i);
+      return add_number(b, MU_FLOAT, &value);
+    }
+    case SQLITE_TEXT: {
+      const void *text = q->column_text(stmt, i);
+      return add_bytes(b, MU_TEXT, text, q->column_bytes(stmt, i));
+    }
+    case SQLITE_BLOB: {
+      const void *blob = q->column_blob(stmt, i);
+      return add_bytes(b, MU_BLOB, blob, q->column_bytes(stmt, i));
+    }
+    default: return mu_buffer_add(b, &(char){MU_NULL}, 1);
+  }
+}
+
+static bool add_names(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
+  job->columns =
+      db->sqlite->column_count(stmt); /* from the first step on: it compiles anew if tables have changed */
+  for (int i = 0; i < job->columns; i++) {
+    const char *name = db->sqlite->column_name(stmt, i);
+    if (!name || !mu_buffer_add(&job->reply, name, strlen(name) + 1)) return false;
+  }
+  return true;
+}
+
+/* The first is preceded by the names of the columns. */
+static bool add_row(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
+  if (job->reply.size == 0 && job->what != MU_STORE_NEXT && !add_names(db, job, stmt)) return false;
+  for (int i = 0; i < job->columns; i++)
+    if (!add_column(db->sqlite, &job->reply, stmt, i)) return false;
+  return true;
+}
+
+/* ---- statements to their end ---- */
+
+/* The rows are wanted of a batch only. One that changes nothing leaves the number of changes as the one before has set
+** it. */
 static int step_through(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
   int rc, before = db->sqlite->total_changes(db->handle);
-  do rc = db->sqlite->step(stmt);
-  while (rc == SQLITE_ROW);
+  while ((rc = db->sqlite->step(stmt)) == SQLITE_ROW)
+    if (job->what == MU_STORE_BATCH && !add_row(db, job, stmt)) return SQLITE_NOMEM;
   if (db->sqlite->total_changes(db->handle) != before) job->changes += db->sqlite->changes(db->handle);
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -145,7 +197,8 @@ static void run_batch(mu_store_db *db, mu_store_job *job) {
   if (!st && !job->rc) return mu_store_misuse(job, "here is no statement");
   if (!st) return;
   st->busy = false; /* again, until it begins */
-  int rc = pragma(db, alone ? "BEGIN IMMEDIATE" : "SAVEPOINT muster_batch");
+  int rc =
+      pragma(db, alone ? (db->options.readonly ? "BEGIN" : "BEGIN IMMEDIATE") : "SAVEPOINT muster_batch");
   if (rc) return mu_store_fail(db, job, rc);
   st->busy = true;
   run_sets(db, job, st);
@@ -158,53 +211,7 @@ static void run_batch(mu_store_db *db, mu_store_job *job) {
   db->sqlite->exec(db->handle, undo, NULL, NULL, NULL); /* fails if SQLite has done so already */
 }
 
-/* ---- rows ---- */
-
-static bool add_number(mu_buffer *b, char tag, const void *eight) {
-  return mu_buffer_add(b, &tag, 1) && mu_buffer_add(b, eight, 8);
-}
-
-static bool add_bytes(mu_buffer *b, char tag, const void *bytes, int size) {
-  int64_t length = size;
-  if (!bytes && size) return false; /* SQLite is out of memory */
-  return add_number(b, tag, &length) && mu_buffer_add(b, bytes, (size_t)size);
-}
-
-static bool add_column(const mu_sqlite *q, mu_buffer *b, sqlite3_stmt *stmt, int i) {
-  switch (q->column_type(stmt, i)) {
-    case SQLITE_INTEGER: {
-      int64_t value = q->column_int64(stmt, i);
-      return add_number(b, MU_INTEGER, &value);
-    }
-    case SQLITE_FLOAT: {
-      double value = q->column_double(stmt, i);
-      return add_number(b, MU_FLOAT, &value);
-    }
-    case SQLITE_TEXT: {
-      const void *text = q->column_text(stmt, i);
-      return add_bytes(b, MU_TEXT, text, q->column_bytes(stmt, i));
-    }
-    case SQLITE_BLOB: {
-      const void *blob = q->column_blob(stmt, i);
-      return add_bytes(b, MU_BLOB, blob, q->column_bytes(stmt, i));
-    }
-    default: return mu_buffer_add(b, &(char){MU_NULL}, 1);
-  }
-}
-
-static bool add_row(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
-  for (int i = 0; i < job->columns; i++)
-    if (!add_column(db->sqlite, &job->reply, stmt, i)) return false;
-  return true;
-}
-
-static bool add_names(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
-  for (int i = 0; i < job->columns; i++) {
-    const char *name = db->sqlite->column_name(stmt, i);
-    if (!name || !mu_buffer_add(&job->reply, name, strlen(name) + 1)) return false;
-  }
-  return true;
-}
+/* ---- queries ---- */
 
 static void end_query(mu_store_db *db, mu_store_job *job) {
   mu_store_statement *st = job->stmt;
@@ -212,14 +219,6 @@ static void end_query(mu_store_db *db, mu_store_job *job) {
   job->end = true;
   int rc = mu_store_give_back(db, st);
   if (rc && !job->rc) mu_store_fail(db, job, rc);
-}
-
-/* How many columns there are is known from the first step on: it compiles anew if tables have changed. */
-static int first_step(mu_store_db *db, mu_store_job *job, sqlite3_stmt *stmt) {
-  int rc = db->sqlite->step(stmt);
-  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return rc;
-  job->columns = db->sqlite->column_count(stmt);
-  return add_names(db, job, stmt) ? rc : SQLITE_NOMEM;
 }
 
 /* Appends rows to the reply; rc is the result of the last step. What was fetched before a failure counts. */
@@ -243,7 +242,7 @@ static void begin_query(mu_store_db *db, mu_store_job *job) {
   if (!st && !job->rc) return mu_store_misuse(job, "here is no statement");
   if (!st) return;
   if (!mu_store_bind(db, job, st->handle, &at, false)) return end_query(db, job);
-  fetch(db, job, first_step(db, job, st->handle), job->what == MU_STORE_ONE ? 1 : FIRST_ROWS);
+  fetch(db, job, db->sqlite->step(st->handle), job->what == MU_STORE_ONE ? 1 : FIRST_ROWS);
 }
 
 static void describe(mu_store_db *db, mu_store_job *job) {

@@ -134,6 +134,7 @@ local function run_chunks(self, sql, rows)
       if problem.row then problem.row = before + problem.row end
       return nil, problem
     end
+    if done.rows then total.rows = table.move(done.rows, 1, #done.rows, #(total.rows or {}) + 1, total.rows or {}) end
     total.changes, total.last_id, before = total.changes + done.changes, done.last_id, before + last - first + 1
   end
   local ok
