@@ -133,6 +133,7 @@ describe("copyright statements", function()
     for _, text in ipairs {
       "The above copyright notice", "the Copyright Holder", "copyright holder(s)", "copyright law",
       "Copyright and License", "THE COPYRIGHT OWNER", "WIPO Copyright Treaty of 1996", "Grant of Copyright License",
+      "Universal Copyright Convention (as revised)",
       "Copyright (C) <year> <name of author>", "Copyright [yyyy] [name]", "Copyright (C) 19yy name",
       "(c) there is clear notice", "Section 4(c), as of 2001", "Copyright: none", "noncopyright 2001 X",
       "Copyright:\n\n  Permission is hereby granted to all.\n",
@@ -204,6 +205,20 @@ describe("licences", function()
       ["MIT License\nPermission is hereby granted, free of charge, to any person obtaining"] = { "Expat" },
       ["Redistribution and use in source and binary forms, with or without"] = { "BSD-2-clause" },
       ["Redistribution and use in source and binary forms\nNeither the name of X"] = { "BSD-3-clause" },
+      ["Redistribution and use in source and binary forms\nX may not be used to endorse or promote products"] =
+        { "BSD-3-clause" },
+      ["Permission is hereby granted, free of charge, to any person obtaining a copy\nExcept as contained in this "
+        .. "notice"] = { "X11" },
+      ["Permission is hereby granted, free of charge, to any person obtaining a copy\n" .. ("x "):rep(1500)
+        .. "Except as contained in this notice"] = { "Expat" },
+      ["GNU General Public License, version 2 or later. The full text of the GNU General\nPublic License "
+        .. "version 2 can be found in /usr/share/common-licenses/GPL-2"] = { "GPL-2+" },
+      ["The text of the GNU General Public License can be found in\n/usr/share/common-licenses/GPL-3"] = { "GPL-3" },
+      ["Copying and distribution of this file, with or without modification, are permitted in any medium"] =
+        { "FSFAP" },
+      ["gives unlimited permission to copy and/or distribute it,\n with or without modifications"] = { "FSFULLR" },
+      ["Creative Commons Attribution-ShareAlike 4.0 International"] = { "CC-BY-SA-4.0" },
+      ["CC0 1.0 Universal"] = { "CC0-1.0" },
       ["under the 3-clause BSD license"] = { "BSD-3-clause" }, ["nothing at all"] = {},
     }
     for text, expected in pairs(cases) do assert.same(expected, licences.mentioned(text)) end

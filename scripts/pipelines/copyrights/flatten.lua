@@ -1,8 +1,9 @@
 --- A machine-readable (DEP-5) file as the prose that a file in free form has, and what it has declared.
 --
--- Of the fields only Copyright and License are kept, without their names: a line of the first is a statement, marked as
--- one if it is not; of the second the text is kept, and its short name goes. What is declared is read by plain patterns,
--- line by line, and not by the grammar that is to be measured.
+-- Of the fields only Copyright and License are kept, without their names: a line of
+-- the first is a statement, marked as one if it is not; of the second the text is
+-- kept, and its short name goes. What is declared is read by plain patterns, line by
+-- line, and not by the grammar that is to be measured.
 
 local dep5 = require "copyrights.dep5"
 local licences = require "copyrights.licences"
@@ -14,7 +15,7 @@ local function lines_of(value)
   local lines = {}
   for line in (value .. "\n"):gmatch "([^\n]*)\n" do
     line = line:gsub("^[ \t]", ""):gsub("%s+$", "")
-    lines[#lines + 1] = line == "." and "" or line
+    lines[#lines + 1] = line:find "^%s*%.$" and "" or line
   end
   return lines
 end
@@ -35,7 +36,8 @@ local function statements_of(value)
 end
 
 local function is_marked(statement)
-  return statement:find "[Cc][Oo][Pp][Yy][Rr][Ii][Gg][Hh][Tt]" or statement:find "%([Cc]%)" or statement:find "\194\169"
+  return statement:find "[Cc][Oo][Pp][Yy][Rr][Ii][Gg][Hh][Tt]" or statement:find "%([Cc]%)"
+    or statement:find "\194\169"
 end
 
 -- ---- what it declares ----
@@ -45,15 +47,22 @@ local nobody = {[""] = true, none = true, ["public domain"] = true, ["no copyrig
 
 local years <const> = "%f[%w]%d%d%d%d%f[%W]"
 
+-- Marks, web and e-mail addresses, rights, years.
+local no_part_of_a_name = {
+  "[Cc][Oo][Pp][Yy][Rr][Ii][Gg][Hh][Tt]%a*", "%([Cc]%)", "\194\169", "https?://[^%s>)]+", "www%.[^%s>)]+",
+  "[<(%[][^<>()%[%]]*@[^<>()%[%]]*[>)%]]", "%([^()]* at [^()]* dot [^()]*%)", "<[^<>]*>", "%S+@%S+",
+  "[Aa]ll [Rr]ights [Rr]eserved", years .. "%s*%-%s*%f[%d]%d%d?%f[%W]",
+  years .. "%s*\226\128[\147\148]%s*%f[%d]%d%d?%f[%W]", years,
+}
+local leading = {"[Pp]resent", "[Pp]ortions", "[Bb]y"}
+
 --- The holder that a statement of a Copyright field names, in one spelling; nil if nobody.
 ---@param statement string
 ---@return string?
 function M.holder(statement)
-  local name = statement:gsub("%s+", " "):gsub("[Cc][Oo][Pp][Yy][Rr][Ii][Gg][Hh][Tt]%a*", " ")
-  name = name:gsub("%([Cc]%)", " "):gsub("\194\169", " "):gsub("\226\128[\147\148]", "-")
-  name = name:gsub("[<(%[][^<>()%[%]]*@[^<>()%[%]]*[>)%]]", " "):gsub("<[^<>]*>", " "):gsub("%S+@%S+", " ")
-  name = name:gsub("[Aa]ll [Rr]ights [Rr]eserved", " "):gsub(years .. "%s*%-%s*%f[%d]%d%d?%f[%W]", " "):gsub(years, " ")
-  name = name:gsub("^[%s%p]*[Pp]resent%f[%W]", " "):gsub("^[%s%p]*[Bb]y%s", " ")
+  local name = statement:gsub("%s+", " ")
+  for _, one in ipairs(no_part_of_a_name) do name = name:gsub(one, " ") end
+  for _, word in ipairs(leading) do name = name:gsub("^[%s%p]*" .. word .. "%f[%W]", " ") end
   name = normal.holder(name)
   return not nobody[name] and name or nil
 end
@@ -68,8 +77,9 @@ end
 local function collect_licences(declared, value, has_text)
   for _, name in ipairs(licences.named(value)) do
     for _, key in ipairs(normal.licence(name)) do
-      declared.licences[key] = declared.licences[key] == "with text" and "with text" or has_text and "with text"
-        or "without text"
+      local kind = normal.is_standard(key) and "standard names" or "names of their own"
+      if not has_text then kind = declared.licences[key] or "without text" end
+      declared.licences[key] = kind
     end
   end
 end
@@ -95,7 +105,7 @@ end
 
 ---@class Declared
 ---@field holders table<string, string>    holders in one spelling: "with years", "without years"
----@field licences table<string, string>   licences in one spelling: "with text", "without text"
+---@field licences table<string, string>   licences in one spelling: "standard names", "names of their own", "without text"
 
 --- The prose, and what the file has declared.
 ---@param source string

@@ -41,6 +41,10 @@ local phrases = {
   ["free and unencumbered software"] = "Unlicense",
   ["do what the fuck you want to public license"] = "WTFPL",
   ["redistribution and use in source and binary forms"] = "BSD-text",
+  ["permission to copy and/or distribute it, with or without modifications"] = "FSFULLR",
+  ["permission to copy, distribute and modify it"] = "FSFUL",
+  ["copying and distribution of this file, with or without modification, are permitted in any medium"] = "FSFAP",
+  ["cc0 1.0 universal"] = "CC0-1.0",
 }
 -- Licences whose name is completed by a version.
 local versioned = {
@@ -51,13 +55,17 @@ local versioned = {
   ["gnu free documentation licen"] = "GFDL", ["gnu gpl"] = "GPL", ["gnu lgpl"] = "LGPL",
   ["apache licen"] = "Apache", ["mozilla public licen"] = "MPL", ["artistic licen"] = "Artistic",
   ["eclipse public licen"] = "EPL", ["zope public licen"] = "ZPL", ["academic free licen"] = "AFL",
+  ["creative commons attribution"] = "CC-BY", ["creative commons attribution-sharealike"] = "CC-BY-SA",
+  ["creative commons attribution-share alike"] = "CC-BY-SA",
   ["common development and distribution licen"] = "CDDL", ["latex project public licen"] = "LPPL",
 }
 
--- Any phrase of `list`, in any case, giving its name.
+-- Any phrase of `list`, in any case, giving its name; the longest where one begins like another.
 local function any_of(list)
-  local pattern = P(false)
-  for phrase, name in pairs(list) do pattern = pattern + ci(phrase) * Cc(name) end
+  local sorted, pattern = {}, P(false)
+  for phrase in pairs(list) do sorted[#sorted + 1] = phrase end
+  table.sort(sorted, function(a, b) return #a > #b end)
+  for _, phrase in ipairs(sorted) do pattern = pattern + ci(phrase) * Cc(list[phrase]) end
   return pattern
 end
 
@@ -69,12 +77,16 @@ local mentions = re.compile([[
   -- A text is mentions, and other words between them.
   text     <- {| %skim (mention / other)* |}
   other    <- (%letter+ / .) %skim
-  mention  <- {| path / {:name: %named :} !other_use terms? / short / counted / {:name: %phrase :}
-            / {:clause: %clause :} |}
+  mention  <- {| {:at: {} :} (path / {:name: %named :} !other_use terms? refers? / short / counted / {:name: %phrase :}
+            / {:clause: %clause :}) |}
 
   -- "/usr/share/common-licenses/GPL-2" tells where the text is.
-  path     <- "/usr/share/common-licenses/" {:name: [A-Z0-9]+ [a-z]* :} ("-" {:version: number :})?
+  path     <- common {:name: [A-Z0-9]+ [a-z]* :} ("-" {:version: number :})?
               {:path: '' -> 'path' :}
+
+  -- "The full text of it can be found in /usr/share/..." tells no more.
+  refers   <- &((!border !common .)^-140 common) {:path: '' -> 'path' :}
+  common   <- "/usr/share/common-licenses/"
 
   -- "... as published by the FSF; either version 2 of the License, or (at your
   -- option) any later version": the version is near the name, or is not said.
@@ -96,8 +108,8 @@ local mentions = re.compile([[
   named = any_of(versioned), phrase = any_of(phrases),
   details = ci "more details", exception = ci "exception",
   version = ci "version", later = ci "any later" + ci "or later" + ci "or newer",
-  clause = (ci "neither the name" + ci "may not be used to endorse or promote") * Cc "3" +
-    ci "all advertising materials" * Cc "4",
+  clause = (ci "neither the name" + ci "promote products") * Cc "3" + ci "all advertising materials" * Cc "4" +
+    ci "except as contained in this notice" * Cc "X11",
 })
 
 -- "2.0" is "2" for the GNU licences, which Debian names so.
@@ -112,12 +124,20 @@ local function name_of(mention)
   return name .. "-" .. short_version(name, version) .. (mention.later and "+" or "")
 end
 
--- BSD texts differ by their clauses, which come after the words they share.
+local NEAR <const> = 2000 -- bytes, within which all of such a text is
+
+-- BSD texts differ by their clauses, and X11's from Expat's, which come after the words they share.
 local function settle_clauses(found)
-  local text
+  local text, expat
   for _, mention in ipairs(found) do
+    if text and mention.at - text.at > NEAR then text = nil end
+    if expat and mention.at - expat.at > NEAR then expat = nil end
     if mention.name == "BSD-text" then
       text, mention.name = mention, "BSD-2-clause"
+    elseif mention.name == "Expat" then
+      expat = mention
+    elseif mention.clause == "X11" then
+      if expat then expat.name = "X11" end
     elseif mention.clause and text and mention.clause > text.name:match "%d" then
       text.name = "BSD-" .. mention.clause .. "-clause"
     end

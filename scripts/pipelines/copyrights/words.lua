@@ -71,7 +71,7 @@ M.after_contact = B ">" + B ")"
 M.prose = word_of("GPL LGPL BSD GFDL", P) + word_of([[
   notice notices holder holders owner owners law laws license licenses licence licences act acts
   and or statement statements information disclaimer protection claim claims assignment status
-  file files office treaty directive interest interests terms abandoned years date details
+  file files office treaty treaties convention directive interest interests terms abandoned years date details
   transfer policy format summary exceptions issues rights for to in of on with from under is are
   was has have as that this these which if permission without restrictions proprietary attribution
   clearance infringement issue material works work line header headers]], M.ci)
