@@ -43,7 +43,7 @@ end
 -- ---- what it declares ----
 
 local nobody = {[""] = true, none = true, ["public domain"] = true, ["no copyright"] = true, unknown = true,
-  ["n a"] = true, na = true, ["not applicable"] = true, nobody = true}
+  ["n a"] = true, na = true, no = true, ["not applicable"] = true, nobody = true}
 
 local years <const> = "%f[%w]%d%d%d%d%f[%W]"
 
@@ -105,7 +105,7 @@ end
 
 ---@class Declared
 ---@field holders table<string, string>    holders in one spelling: "with years", "without years"
----@field licences table<string, string>   licences in one spelling: "standard names", "names of their own", "without text"
+---@field licences table<string, string>   the same: "standard names", "names of their own", "without text"
 
 --- The prose, and what the file has declared.
 ---@param source string
