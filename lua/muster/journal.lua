@@ -111,7 +111,7 @@ local function not_granted(self, claim)
   if state == "leased" or state == "responded" then state = "taken" end
   self.live[claim.key] = self.live[claim.key] or nil
   return {key = claim.key, state = state, todo = false, attempts = found.attempts, result = decoded(found.result),
-          error = decoded(found.error)}
+          error = decoded(found.error), own = found.owner == self.owner}
 end
 
 --- Takes an item, to work on it. `todo` says whether there is anything to do: its state is then "leased", or "responded",

@@ -15,7 +15,7 @@ local CLAIM = [[
   WHERE state = 'pending' OR (state IN ('leased', 'responded') AND (?4 OR owner = excluded.owner OR expires < ?5))
   RETURNING key, id, state, token, attempts]]
 local LOOK = [[
-  SELECT items.key, items.state, attempts, result, error FROM items LEFT JOIN payloads USING (id) WHERE key = ?]]
+  SELECT items.key, items.state, owner, attempts, result, error FROM items LEFT JOIN payloads USING (id) WHERE key = ?]]
 local RAW = "SELECT id, raw FROM payloads WHERE id = ?"
 local INFO = "INSERT INTO payloads (id, info) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET info = excluded.info"
 local MOVE = "UPDATE items SET state = ?1 WHERE id = ?2 AND token = ?3"

@@ -131,8 +131,8 @@ end
 
 -- ---- answers that are kept ----
 
---- A cache, for `llm.client {cache = pipeline.cache}`: answers are kept in the journal with the item that asked, so that
---- a run that is killed after an answer has come does not ask again. Outside of a pipeline with a journal it keeps
+--- A cache, for `llm.client {cache = pipeline.cache}`: answers are kept in the journal with the item that asked, so
+--- that a run that is killed after an answer has come does not ask again. Outside of a pipeline with a journal it keeps
 --- nothing.
 local Cache = {}
 Cache.__index = Cache
