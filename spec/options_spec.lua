@@ -107,7 +107,8 @@ describe("options.check", function()
       for _, value in ipairs(values) do
         local err = caught(check, {[name] = value})
         assert.matches("fetch: option '" .. name .. "' must be an? ", err)
-        assert.is_truthy(err:find("got " .. tostring(value), 1, true))
+        local said = type(value) == "string" and '"' .. value .. '"' or tostring(value)
+        assert.is_truthy(err:find("got " .. said, 1, true))
       end
     end
   end)

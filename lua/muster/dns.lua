@@ -87,7 +87,8 @@ function M.reverse(address)
   failure.check_host("reverse", address)
   local start = {ip = address, family = address:find ":" and "inet6" or "inet"}
   local ok, name, err = pcall(ask, "reverse " .. address, uv.getnameinfo, start)
-  if ok then return name, err end
+  if ok and name then return name end -- err is the name of the port
+  if ok then return nil, err end
   if core.is_cancelled(name) or not tostring(name):find "Invalid ip" then error(name, 0) end
   error(("reverse: expected a numeric address, got %q"):format(address), 2)
 end

@@ -27,7 +27,8 @@ function M.check(what, options, known)
     local kind = known[name]
     if not kind then error(("%s: unknown option '%s'"):format(what, tostring(name)), 3) end
     if not kind[1](value) then
-      error(("%s: option '%s' must be %s, got %s"):format(what, name, kind[2], tostring(value)), 3)
+      local got = type(value) == "string" and ("%q"):format(value) or tostring(value)
+      error(("%s: option '%s' must be %s, got %s"):format(what, name, kind[2], got), 3)
     end
   end
   return options

@@ -18,8 +18,10 @@ static mu_http_exchange *check(lua_State *L) {
 /* Suspends until x has what is wanted, then calls k; ctx is handed on. */
 static int await(lua_State *L, mu_sched *s, mu_task *t, mu_http_exchange *x, mu_http_want want,
                  lua_KContext ctx, lua_KFunction k) {
+  static const char *const names[] = {
+      [MU_HTTP_HEAD] = "http", [MU_HTTP_SOME] = "read", [MU_HTTP_END] = "text", [MU_HTTP_TAKEN] = "send"};
   if (mu_http_ready(x, want)) return k(L, LUA_OK, ctx);
-  if (x->op) return luaL_error(L, "another task is waiting for this response");
+  if (x->op) return luaL_error(L, "%s: another task is waiting for this response", names[want]);
   mu_http_wait(L, s, t, x, want);
   return mu_park(L, s, ctx, k);
 }
