@@ -301,6 +301,25 @@ describe("http server: errors of handlers", function()
     assert.truthy(all:find "cache%-control: private\r\n" and not all:find "no%-cache")
   end))
 
+  it("what is written when the request was answered is refused", function()
+    local kept
+    serving(function(_, res)
+      kept = res
+      return "text"
+    end, function(s)
+      assert.equal("text", (client.get(s, "/")))
+      client.until_quiet(s)
+      for _ = 1, 2 do
+        local ok, err = pcall(function()
+          kept:write "more"
+          return nil
+        end)
+        assert.is_false(ok)
+        assert.matches("http_server_protocol_spec.lua:%d+: write: the request has been answered already$", err)
+      end
+    end)()
+  end)
+
   it("a handler that cancels itself is answered for", serving(function()
     async.current():cancel()
     async.sleep(0)

@@ -68,6 +68,7 @@ end
 ---@param content_type string? if the headers have none
 function Response:start(content_type)
   if self.begun then return end
+  if self.core:state() then error("write: the request has been answered already", 3) end
   self.core:stream(check_status(self.status), header_list(self.headers, content_type or "text/plain; charset=utf-8"))
   self.begun = true
 end
