@@ -1,5 +1,5 @@
---- A journal of a run: which items it has, and how far each has come. A process that is killed at any instant loses nothing
---- that was acknowledged.
+--- A journal of a run: which items it has, and how far each has come. A process that is killed at any instant loses
+--- nothing that was acknowledged.
 --
 --   local journal <close> = assert(journal.open("run.journal", {fingerprint = {script = text, schema = schema}}))
 --   local item = assert(journal:claim(key))
@@ -9,9 +9,9 @@
 --     assert(journal:done(key, parse(raw)))
 --   end
 --
--- The states: pending → leased → responded → done, failed or parked. Each call waits until what it says is durable; calls of
--- many tasks share one transaction. An item is done exactly once; that it is asked for again is possible if the process
--- ended between the answer and `responded`.
+-- The states: pending → leased → responded → done, failed or parked. Each call waits until what it says is
+-- durable; calls of many tasks share one transaction. An item is done exactly once; that it is asked for again is
+-- possible if the process ended between the answer and `responded`.
 local async = require "muster"
 local failure = require "muster.failure"
 local file = require "muster.journal.file"
@@ -94,8 +94,8 @@ local function check(self, what, key)
 end
 
 local function encode(what, value)
-  local text, err = json.encode(value)
-  if not text then error(("journal:%s: %s"):format(what, tostring(err)), 3) end
+  local ok, text, err = pcall(json.encode, value)
+  if not ok or not text then error(("journal:%s: %s"):format(what, tostring(not ok and text or err)), 3) end
   return text
 end
 
@@ -105,18 +105,17 @@ local function decoded(text)
   return value
 end
 
-local function not_granted(self, claim)
+local function not_granted(claim)
   local found = claim.found
   local state = found.state
   if state == "leased" or state == "responded" then state = "taken" end
-  self.live[claim.key] = self.live[claim.key] or nil
   return {key = claim.key, state = state, todo = false, attempts = found.attempts, result = decoded(found.result),
           error = decoded(found.error), own = found.owner == self.owner}
 end
 
---- Takes an item, to work on it. `todo` says whether there is anything to do: its state is then "leased", or "responded",
---- with the raw response that was saved. Else it is "done", with its result; "failed" or "parked", with its error; or
---- "taken": somebody is at work on it.
+--- Takes an item, to work on it. `todo` says whether there is anything to do: its state is then "leased", or
+--- "responded", with the raw response that was saved. Else it is "done", with its result; "failed" or "parked", with
+--- its error; or "taken": somebody is at work on it.
 ---@async
 ---@param key string
 ---@param info any? what JSON can say: kept with the item
@@ -126,15 +125,12 @@ function Journal:claim(key, info)
   local ok, err = check(self, "claim", key)
   if not ok then return nil, err end
   if self.live[key] then return {key = key, state = "taken", todo = false, attempts = self.live[key].attempts} end
-  local claim = {key = key, info = info ~= nil and encode("claim", info) or nil}
+  local claim = {live = self.live, key = key, info = info ~= nil and encode("claim", info) or nil}
   self.live[key] = claim
-  local undo <close> = setmetatable({}, {__close = function()
-    if self.live[key] == claim then self.live[key] = nil end
-  end})
   ok, err = group.claim(self, claim)
   if not ok then return file.fail(self.path, err) end
   local item = claim.item
-  if not item then return not_granted(self, claim) end
+  if not item then return not_granted(claim) end
   return {key = key, state = item.state, todo = true, attempts = item.attempts, raw = item.raw}
 end
 
@@ -143,16 +139,15 @@ local function lost(self, key)
   return nil, failure.new("lost", "journal " .. self.path, ("the lease of %q has gone to another process"):format(key))
 end
 
-local function move(self, what, key, state, fields)
+local function move(self, what, key, state, raw, result, problem)
   local ok, err = check(self, what, key)
   if not ok then return nil, err end
   local item = self.live[key]
   if not item or not item.id then error(("journal:%s: the item %q is not claimed here"):format(what, key), 3) end
-  fields.id, fields.token, fields.state = item.id, item.token, state
-  ok, err = group.move(self, fields)
+  local is_lost
+  ok, err, is_lost = group.move(self, item, state, raw, result, problem)
   if not ok then return file.fail(self.path, err) end
-  if fields.lost then return lost(self, key) end
-  item.state = state
+  if is_lost then return lost(self, key) end
   if state ~= "responded" then self.live[key] = nil end
   return true
 end
@@ -165,7 +160,7 @@ end
 ---@return muster.error?
 function Journal:responded(key, raw)
   if type(raw) ~= "string" then error("journal:responded: the response must be a string, got " .. type(raw), 2) end
-  return move(self, "responded", key, "responded", {raw = raw})
+  return move(self, "responded", key, "responded", raw)
 end
 
 --- Saves the result of an item, which is done by that.
@@ -174,7 +169,7 @@ end
 ---@param result any what JSON can say
 ---@return true?
 ---@return muster.error?
-function Journal:done(key, result) return move(self, "done", key, "done", {result = encode("done", result)}) end
+function Journal:done(key, result) return move(self, "done", key, "done", nil, encode("done", result)) end
 
 local function describe(err)
   if type(err) ~= "table" then return json.encode {message = tostring(err)} end
@@ -191,15 +186,15 @@ end
 ---@param err any
 ---@return true?
 ---@return muster.error?
-function Journal:failed(key, err) return move(self, "failed", key, "failed", {error = describe(err)}) end
+function Journal:failed(key, err) return move(self, "failed", key, "failed", nil, nil, describe(err)) end
 
 --- The item is set aside.
 ---@async
-function Journal:parked(key, err) return move(self, "parked", key, "parked", {error = describe(err)}) end
+function Journal:parked(key, err) return move(self, "parked", key, "parked", nil, nil, describe(err)) end
 
 --- Gives an item back, not done: it is pending again.
 ---@async
-function Journal:release(key) return move(self, "release", key, "pending", {}) end
+function Journal:release(key) return move(self, "release", key, "pending") end
 
 -- ---- all of them ----
 
@@ -282,8 +277,8 @@ local function read_items(path, state)
   end
 end
 
---- for item in journal:items("parked") do: the items in that state, or all, as they were first claimed, as the journal is
---- when the loop begins. What fails raises.
+--- for item in journal:items("parked") do: the items in that state, or all, as they were first claimed, as the
+--- journal is when the loop begins. What fails raises.
 ---@async
 ---@param state string?
 ---@return fun(): muster.journal.item?

@@ -49,8 +49,8 @@ local function locked(path)
   return nil, failure.new("locked", "journal " .. path, text, {path = path, pid = who.pid, host = who.host})
 end
 
---- A lock that the system takes away from a process that is killed: that of SQLite on a file beside. Those who share it
---- only read.
+--- A lock that the system takes away from a process that is killed: that of SQLite on a file beside. Those who share
+--- it only read.
 local function lock(path, share)
   local db, err = store.open(path .. "-lock", {wal = false, busy_timeout = 0})
   local tx, ok
@@ -156,7 +156,7 @@ function M.open(path, opts)
   local held, err = lock(path, opts.share)
   if not held then return nil, err end
   local db, ok
-  local undo <close> = setmetatable({}, {__close = function()
+  local _ <close> = setmetatable({}, {__close = function()
     if ok then return end
     async.shield(function()
       if db then db:close() end

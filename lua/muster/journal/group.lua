@@ -1,12 +1,15 @@
 --- Group commit: what many tasks write within a short time goes into one transaction, for whose end they wait.
 --
--- While one group is being written, the next collects. The one who writes is a daemon, so that no caller's cancellation
--- stops what others wait for.
+-- While one group is being written, the next collects. The one who writes is a daemon, so that no caller's
+-- cancellation stops what others wait for.
 local async = require "muster"
 local failure = require "muster.failure"
+local store = require "muster.store"
 local uv = require "luv"
 
 local M = {}
+
+local NULL = store.null
 
 local CLAIM = [[
   INSERT INTO items (key, state, token, attempts, owner, expires) VALUES (?1, 'leased', 1, 1, ?2, ?3)
@@ -16,7 +19,7 @@ local CLAIM = [[
   RETURNING key, id, state, token, attempts]]
 local LOOK = [[
   SELECT items.key, items.state, owner, attempts, result, error FROM items LEFT JOIN payloads USING (id) WHERE key = ?]]
-local RAW = "SELECT id, raw FROM payloads WHERE id = ?"
+local RAW = "SELECT key, raw FROM items JOIN payloads USING (id) WHERE key = ?"
 local INFO = "INSERT INTO payloads (id, info) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET info = excluded.info"
 local MOVE = "UPDATE items SET state = ?1 WHERE id = ?2 AND token = ?3"
 local HELD = "SELECT id FROM items WHERE id = ? AND token = ?"
@@ -51,14 +54,11 @@ local function grant(self, tx, claims)
 end
 
 local function add_raw(tx, granted)
-  local ids, by_id = {}, {}
-  for _, item in pairs(granted) do
-    if item.state == "responded" then
-      ids[#ids + 1] = {item.id}
-      by_id[item.id] = item
-    end
+  local keys = {}
+  for key, item in pairs(granted) do
+    if item.state == "responded" then keys[#keys + 1] = {key} end
   end
-  for _, row in ipairs(run_many(tx, RAW, ids).rows) do by_id[row.id].raw = row.raw end
+  for _, row in ipairs(run_many(tx, RAW, keys).rows) do granted[row.key].raw = row.raw end
 end
 
 local function claim_all(self, tx, claims)
@@ -78,23 +78,21 @@ end
 
 -- ---- moves ----
 
---- Marks those whose lease somebody else has taken over.
-local function find_lost(tx, moves)
-  local rows, held = {}, {}
-  for i, move in ipairs(moves) do rows[i] = {move.id, move.token} end
+--- Whose lease somebody else has taken over: a set of numbers of items. Their payloads are not to be written.
+local function find_lost(tx, group)
+  local rows, held, lost, payloads = {}, {}, {}, {}
+  for i, move in ipairs(group.moves) do rows[i] = {move[2], move[3]} end
   for _, row in ipairs(run_many(tx, HELD, rows).rows) do held[row.id] = true end
-  for _, move in ipairs(moves) do move.lost = not held[move.id] end
+  for _, move in ipairs(group.moves) do lost[move[2]] = not held[move[2]] or nil end
+  for _, payload in ipairs(group.payloads) do
+    if held[payload[1]] then payloads[#payloads + 1] = payload end
+  end
+  return lost, payloads
 end
 
-local function move_all(tx, moves)
-  local rows, payloads = {}, {}
-  for i, move in ipairs(moves) do rows[i] = {move.state, move.id, move.token} end
-  if run_many(tx, MOVE, rows).changes < #moves then find_lost(tx, moves) end
-  for _, move in ipairs(moves) do
-    if move.state ~= "pending" and not move.lost then
-      payloads[#payloads + 1] = {[1] = move.id, [2] = move.raw, [3] = move.result, [4] = move.error}
-    end
-  end
+local function move_all(tx, group)
+  local payloads = group.payloads
+  if run_many(tx, MOVE, group.moves).changes < #group.moves then group.lost, payloads = find_lost(tx, group) end
   run_many(tx, PAYLOAD, payloads)
 end
 
@@ -104,26 +102,30 @@ local function write(self, group)
   local tx <close>, err = self.db:transaction()
   if not tx then error(err, 0) end
   if group.claims[1] then claim_all(self, tx, group.claims) end
-  if group.moves[1] then move_all(tx, group.moves) end
+  if group.moves[1] then move_all(tx, group) end
   local ok
   ok, err = tx:commit()
   if not ok then error(err, 0) end
 end
 
---- Claims that were granted count as held from here on, if anybody waits for them.
+--- What was granted counts as held from here on, if anybody still waits for it.
 local function settle(self, group)
+  local live = self.live
   for _, claim in ipairs(group.claims) do
-    if claim.item and not claim.abandoned and not group.err then self.live[claim.key] = claim.item end
+    live[claim.key] = not (claim.abandoned or group.err) and claim.item or nil
   end
 end
 
+local Ending = {__close = function(ending, err)
+  local self, group = ending.journal, ending.group
+  group.err = group.err or err
+  if self.group == group then self.group = nil end
+  settle(self, group)
+  group.written:set()
+end}
+
 local function run(self, group)
-  local over <close> = setmetatable({}, {__close = function(_, err)
-    group.err = group.err or err
-    if self.group == group then self.group = nil end
-    settle(self, group)
-    group.written:set()
-  end})
+  local _ <close> = setmetatable({journal = self, group = group}, Ending)
   if self.delay > 0 then async.sleep(self.delay) else async.yield() end
   if self.before then self.before.written:wait() end
   self.group, self.before = nil, group
@@ -136,7 +138,7 @@ end
 local function current(self)
   local group = self.group
   if group then return group end
-  group = {claims = {}, moves = {}, written = async.event()}
+  group = {claims = {}, moves = {}, payloads = {}, lost = {}, written = async.event()}
   self.group = group
   async.spawn(run, self, group):daemon()
   return group
@@ -149,26 +151,37 @@ local function outcome(group)
   return nil, failure.new("closed", "journal", "what writes it was ended: " .. tostring(err))
 end
 
-local Abandon = {__close = function(guard) guard.claim.abandoned = not guard.written end}
+-- A claim whose task was cancelled while it waited: what it is granted, nobody has.
+local Abandon = {__close = function(claim)
+  if claim.written then return end
+  claim.abandoned = true
+  local live = claim.live
+  if claim.item and live[claim.key] == claim.item then live[claim.key] = nil end
+end}
 
 --- Waits until the claim is decided: its `item`, or what was `found` instead.
 ---@async
 function M.claim(self, claim)
   local group = current(self)
-  table.insert(group.claims, claim)
-  local guard <close> = setmetatable({claim = claim}, Abandon)
+  group.claims[#group.claims + 1] = claim
+  local _ <close> = setmetatable(claim, Abandon)
   group.written:wait()
-  guard.written = true
+  claim.written = true
   return outcome(group)
 end
 
---- Waits until the move is written, or `lost`.
+--- Waits until the item is in that state, with what comes with it, each a string or nil. Returns also whether its
+--- lease has been lost.
 ---@async
-function M.move(self, move)
-  local group = current(self)
-  table.insert(group.moves, move)
+function M.move(self, item, state, raw, result, err)
+  local group, id = current(self), item.id
+  group.moves[#group.moves + 1] = {state, id, item.token}
+  if raw or result or err then
+    group.payloads[#group.payloads + 1] = {id, raw or NULL, result or NULL, err or NULL}
+  end
   group.written:wait()
-  return outcome(group)
+  local ok, problem = outcome(group)
+  return ok, problem, group.lost[id]
 end
 
 --- Waits until all is written that was asked for before.
