@@ -1,5 +1,6 @@
 local async = require "muster"
 local budget = require "muster.llm.budget"
+local core = require "muster.core"
 local virtual = require "muster.test".virtual
 
 describe("llm.budget", function()
@@ -65,6 +66,32 @@ describe("llm.budget", function()
     local r, err = task:await()
     assert.is_nil(r)
     assert.equal("budget", err.kind)
+  end))
+
+  it("asks again how much it will be, after a wait", virtual(function()
+    local b, wanted = budget.new {tokens = 100}, 50
+    local first = b:reserve(90, 0)
+    local task = async.spawn(function() return b:reserve(wanted, 0, function() return wanted, 0 end) end)
+    async.yield()
+    wanted = 20
+    first:settle(80, 0)
+    local second <close> = task:await()
+    assert.equal(20, second.tokens)
+  end))
+
+  it("turns away all who wait, with an error", virtual(function()
+    local b = budget.new {tokens = 100}
+    local held <close> = b:reserve(90, 0)
+    local why, errs = core.error("api", "no"), {}
+    local tasks = {}
+    for i = 1, 3 do tasks[i] = async.spawn(function() errs[i] = select(2, b:reserve(50, 0)) end) end
+    async.yield()
+    tasks[2]:cancel()
+    b:turn_away(why)
+    async.wait(tasks)
+    assert.same({[1] = why, [3] = why}, errs)
+    assert.equal(0, #b.queue)
+    assert.truthy(held)
   end))
 
   it("forgets who was cancelled while waiting, and goes on with the next", virtual(function()

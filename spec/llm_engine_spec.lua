@@ -1,4 +1,5 @@
 local async = require "muster"
+local json = require "muster.json"
 local limit = require "muster.limit"
 local retry = require "muster.retry"
 local schema = require "muster.schema"
@@ -58,7 +59,18 @@ describe("llm: retries", function()
     local from = async.now()
     local _, err = client:chat "hi"
     assert.is_true(err.limited or err.kind == "timeout")
-    assert.is_true(async.now() - from <= 60 + 61) -- and the last back-off
+    assert.is_true(async.now() - from <= 60)
+  end))
+
+  it("begins no wait that goes beyond the deadline", virtual(function()
+    local client, transport = client_of({refused(500)}, {retry = {deadline = 60, attempts = 100, jitter = "none",
+      backoff = {first = 50}}})
+    local from = async.now()
+    local _, err = client:chat "hi"
+    assert.equal(500, err.status)
+    assert.is_true(err.deadline_exceeded)
+    assert.equal(50, async.now() - from)
+    assert.equal(2, #transport.requests)
   end))
 
   it("breaks off a request at the deadline", virtual(function()
@@ -137,6 +149,39 @@ describe("llm: retries", function()
       assert.is_true(err.fatal)
     end
     assert.equal(2, #transport.requests)
+  end))
+
+  it("stops them at once, whatever they wait for, and takes no permits for that", virtual(function()
+    local quota = {status = 429, delay = 1, body = {error = {message = "no", code = "insufficient_quota"}}}
+    local limiter = limit.limiter {rpm = 6, burst = 2}
+    local client, transport = client_of({refused(503, "later", {["retry-after"] = "100"}), quota, said "y"},
+      {limiter = limiter, budget = {tokens = 12000}, max_tokens = 1000})
+    local from, tasks = async.now(), {}
+    for i = 1, 20 do tasks[i] = async.spawn(function() return client:chat(("x"):rep(300)) end) end
+    async.yield()
+    assert.is_true(limiter:stats().waiting > 0)   -- for a permit, one sleeps before it tries again …
+    assert.is_true(client.budget.queue[1] ~= nil) -- … and some wait for the budget
+    for _, task in ipairs(tasks) do
+      local _, err = task:await()
+      assert.is_true(err.fatal)
+    end
+    assert.equal(1, async.now() - from)
+    assert.equal(2, #transport.requests)
+    assert.equal(2, limiter:stats().requests)
+    client:resume()
+    assert.equal("y", client:chat("x").content)
+    assert_idle(client, transport, limiter)
+  end))
+
+  it("stops none of another client of the same limiter", virtual(function()
+    local quota = {status = 429, delay = 1, body = {error = {message = "no", code = "insufficient_quota"}}}
+    local limiter = limit.limiter {concurrency = 1}
+    local first, second = client_of({quota}, {limiter = limiter}), client_of({said "x"}, {limiter = limiter})
+    local a, b = async.spawn(first.chat, first, "a"), async.spawn(second.chat, second, "b")
+    local c = async.spawn(first.chat, first, "c")
+    assert.equal("x", b:await().content)
+    assert.is_true(select(2, a:await()).fatal)
+    assert.is_true(select(2, c:await()).fatal)
   end))
 end)
 
@@ -218,17 +263,32 @@ describe("llm: budgets", function()
   it("stop before they are crossed, with many at once", virtual(function()
     local usage = {prompt_tokens = 20, completion_tokens = 30, total_tokens = 50}
     local client, transport, limiter = client_of({{body = called(ADA, nil, usage), delay = 1}},
-      {budget = {tokens = 1000}, max_tokens = 100})
+      {budget = {tokens = 5000}, max_tokens = 100})
     local tasks, done = {}, 0
-    for i = 1, 100 do tasks[i] = async.spawn(function() return client:extract(Person, "x") end) end
+    for i = 1, 500 do tasks[i] = async.spawn(function() return client:extract(Person, "x") end) end
     for _, task in ipairs(tasks) do
       local record, err = task:await()
       if record then done = done + 1 else assert.equal("budget", err.kind) end
     end
     assert.equal(done, #transport.requests)
-    assert.is_true(done >= 10 and client:usage().total <= 1000)
+    assert.is_true(done >= 90 and client:usage().total <= 5000, tostring(done))
     assert.equal(client:usage().total, client.budget.used.tokens)
     assert_idle(client, transport, limiter)
+  end))
+
+  it("are not crossed by texts that are dearer than others, nor when each byte is a token", virtual(function()
+    for _, bytes in ipairs {1, 1.3, 3} do
+      local client = client_of({function(body)
+        local input = #json.encode(body) // bytes | 0
+        return {body = called(ADA, nil, {prompt_tokens = input, completion_tokens = 50, total_tokens = input + 50}),
+                delay = 1}
+      end}, {budget = {tokens = 30000}, max_tokens = 100})
+      local texts = {}
+      for i = 1, 500 do texts[i] = ("字"):rep(i % 100) end
+      async.map(texts, function(text) return (client:extract(Person, text)) end, {limit = 500})
+      local used = client:usage().total
+      assert.is_true(used <= 30000 and used > 24000, tostring(used))
+    end
   end))
 
   it("cap an answer that nobody capped", virtual(function()

@@ -108,6 +108,20 @@ function Limiter:with(cost, fn, ...)
   return fn(permit, ...)
 end
 
+--- The same for one of a group: nothing, without a call of fn, if it is turned away while it waits.
+---@async
+---@param group any not nil
+---@param cost number|{tokens: number}|nil an estimate
+---@param fn function
+---@param ... any
+---@return any ... what fn returns
+function Limiter:with_group(group, cost, fn, ...)
+  check_self("with_group", self)
+  if type(fn) ~= "function" then error(("limiter:with_group: expected a function, got %s"):format(type(fn)), 2) end
+  local permit <close> = enter(self, "limiter:with_group", cost, false, group)
+  if permit then return fn(permit, ...) end
+end
+
 -- ---- what the other side says ----
 
 --- Nothing starts for so long. What is in flight goes on.

@@ -8,6 +8,7 @@
 -- again; many.lua reads one that streams.
 local Budget = require "muster.llm.budget"
 local chat = require "muster.llm.chat"
+local core = require "muster.core"
 local dry = require "muster.llm.dry"
 local endpoint = require "muster.llm.endpoint"
 local estimate = require "muster.llm.estimate"
@@ -32,6 +33,9 @@ local TIMEOUT = {connect = 5, first_byte = 300, idle = 60} -- a long answer that
 ---@field model string?
 ---@field totals table
 ---@field stopped table? the error after which nothing is sent any more
+---@field stopped_by table? the last one of those
+---@field halt event set while it is stopped
+---@field endpoints table<string, muster.llm.endpoint> by models, so far
 local Client = {}
 Client.__index = Client
 Client.__name = "llm.client"
@@ -78,9 +82,8 @@ local function own_transport(keeps_headers)
   }
 end
 
---- How the endpoint of a model is found.
-local function endpoints(opts, url, key, quirks)
-  local made = {}
+--- How the endpoint of a model is found; those found are in `made`.
+local function endpoints(opts, url, key, quirks, made)
   local given = opts.limiter
   local is_limiter = given and type(given.acquire) == "function"
   local own = not is_limiter and (given or opts.concurrency)
@@ -112,11 +115,12 @@ local function make(opts)
   local url = providers.url(adapter, base)
   local given = opts.retry or {}
   local headers, redact, key = secrets_of(adapter, opts)
-  local find = endpoints(opts, url, key, adapter.quirks)
+  local made = {}
+  local find = endpoints(opts, url, key, adapter.quirks, made)
   return setmetatable({
     adapter = adapter, base_url = providers.public(base), path = adapter.path, url = providers.public(url),
     model = opts.model, headers = headers, target = function() return url end, redact = redact,
-    endpoint = function(_, model) return find(model) end,
+    endpoint = function(_, model) return find(model) end, endpoints = made, halt = core.event(),
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
     budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
@@ -219,7 +223,10 @@ function Client:usage()
 end
 
 --- Goes on after an error that stopped it: a quota, a key that was refused.
-function Client:resume() self.stopped = nil end
+function Client:resume()
+  self.stopped = nil
+  self.halt:clear()
+end
 
 --- Closes its connections.
 function Client:close()

@@ -32,6 +32,15 @@ function limit.limiter(opts) end
 ---@return any ... what fn returns
 function limiter:with(cost, fn, ...) end
 
+---The same for one of a group: nothing, without a call of fn, if `turn_away` sends it away while it waits.
+---@async
+---@param group any not nil
+---@param cost number|{tokens?: number}|nil
+---@param fn fun(permit: muster.limit.permit, ...: any): any
+---@param ... any
+---@return any ...
+function limiter:with_group(group, cost, fn, ...) end
+
 ---`local permit <close> = limiter:acquire(cost)`
 ---@async
 ---@param cost number|{tokens?: number}|nil

@@ -15,7 +15,7 @@ local huge = math.huge
 ---@field counts boolean is there a limit besides time?
 ---@field used {tokens: number, money: number}
 ---@field held {tokens: number, money: number} reserved, and not settled
----@field queue event[] those who wait
+---@field queue {event: event, err: table?}[] those who wait
 local Budget = {}
 Budget.__index = Budget
 
@@ -68,19 +68,19 @@ local function fits(self, tokens, money)
 end
 
 local function wake(self)
-  if self.queue[1] then self.queue[1]:set() end
+  if self.queue[1] then self.queue[1].event:set() end
 end
 
 --- A place in the queue, which leaves it however the wait ends.
 local function queue_up(self)
-  local event = core.event()
-  table.insert(self.queue, event)
-  return setmetatable({event = event}, {__close = function()
+  local place = setmetatable({event = core.event()}, {__close = function(place)
     for i, other in ipairs(self.queue) do
-      if other == event then table.remove(self.queue, i) end
+      if other == place then table.remove(self.queue, i) end
     end
     wake(self)
   end})
+  table.insert(self.queue, place)
+  return place
 end
 
 local function hold(self, tokens, money)
@@ -89,10 +89,12 @@ local function hold(self, tokens, money)
 end
 
 --- Waits until it fits, or never will.
-local function wait(self, tokens, money)
+local function wait(self, tokens, money, measure)
   local place <close> = queue_up(self)
   while true do
-    if self.queue[1] == place.event then
+    if place.err then return nil, place.err end
+    if self.queue[1] == place then
+      if measure then tokens, money = measure() end
       local err = refusal(self, tokens, money)
       if err then return nil, err end
       if fits(self, tokens, money) then return hold(self, tokens, money) end
@@ -106,13 +108,23 @@ end
 ---@async
 ---@param tokens number
 ---@param money number 0 if there is no price
+---@param measure (fun(): number, number)? tells both anew when there was a wait: by then more may be known
 ---@return muster.llm.reservation? reservation to be closed
 ---@return muster.error? error of kind "budget"
-function Budget:reserve(tokens, money)
+function Budget:reserve(tokens, money, measure)
   local err = refusal(self, tokens, money)
   if err then return nil, err end
   if not self.queue[1] and fits(self, tokens, money) then return hold(self, tokens, money) end
-  return wait(self, tokens, money)
+  return wait(self, tokens, money, measure)
+end
+
+--- All who wait get this error instead.
+---@param err table
+function Budget:turn_away(err)
+  for _, place in ipairs(self.queue) do
+    place.err = err
+    place.event:set()
+  end
 end
 
 --- Says what it did cost, and gives the rest back.

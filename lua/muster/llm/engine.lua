@@ -64,8 +64,12 @@ end
 local function reserve(ex)
   local budget = ex.client.budget
   if not budget then return nil end
-  local most = {input = math.ceil(ex.client.estimator:input(#ex.text) * 1.1), output = ex.call.max_tokens or 0}
-  return budget:reserve(most.input + most.output, cost.of(ex.job.price, most) or 0)
+  local function measure()
+    local most = {input = ex.client.estimator:most(#ex.text), output = ex.call.max_tokens or 0}
+    return most.input + most.output, cost.of(ex.job.price, most) or 0
+  end
+  local tokens, money = measure()
+  return budget:reserve(tokens, money, measure)
 end
 
 --- The answer has come: counts it, and puts right what was reserved for it.
@@ -151,11 +155,22 @@ local function cleaned(client, err)
   return err
 end
 
+--- Nothing is sent any more, until the client is resumed; all who wait for anything are told why.
+local function stop(client, err)
+  if client.stopped then return end
+  client.stopped, client.stopped_by = err, err
+  client.halt:set()
+  for _, endpoint in pairs(client.endpoints) do
+    if endpoint.limiter.turn_away then endpoint.limiter:turn_away(client) end
+  end
+  if client.budget then client.budget:turn_away(err) end
+end
+
 local function failed(ex, permit, err)
   local client = ex.client
   judge(permit, err)
   err = cleaned(client, err)
-  if err.fatal then client.stopped = client.stopped or err end
+  if err.fatal then stop(client, err) end
   fire(client, "error", err, info_of(ex, "error"))
   return nil, err
 end
@@ -202,8 +217,12 @@ local function attempt(ex, once)
   local from, cooling = core.now(), job.attempts > 0 and limiter:stats().cooldown or 0
   if cooling > job:time_left() then return nil, late(ex) end
   local tokens = math.ceil(#ex.text / 4) + math.min(ex.call.max_tokens or 256, 256)
-  if not ex.call.stream and limiter.with then return limiter:with(tokens, admitted, ex, once, from, cooling) end
-  local permit = limiter:acquire(tokens)
+  if not ex.call.stream and limiter.with_group then
+    local result, err = limiter:with_group(client, tokens, admitted, ex, once, from, cooling)
+    return result, not result and (err or client.stopped_by) or nil
+  end
+  local permit = limiter:acquire(tokens, client)
+  if not permit then return nil, client.stopped_by end
   local _ <close> = setmetatable({ex = ex, permit = permit}, Holding)
   return admitted(permit, ex, once, from, cooling)
 end
@@ -213,11 +232,8 @@ end
 local function with_retries(ex, once)
   local client, given = ex.client, ex.client.retry
   local opts = {
-    deadline = math.huge, budget = client.retry_budget,
-    on = function(err, n)
-      if ex.job:time_left() <= 0 then return false end
-      if given.on then return given.on(err, n) end
-    end,
+    budget = client.retry_budget, on = given.on, deadline = function() return ex.job:time_left() end,
+    sleep = function(seconds) core.move_on_after(seconds, client.halt.wait, client.halt) end,
     before_sleep = function(err, n, seconds)
       client.totals.retries = client.totals.retries + 1
       if given.before_sleep then given.before_sleep(err, n, seconds) end

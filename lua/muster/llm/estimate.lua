@@ -3,10 +3,12 @@ local M = {}
 
 local PRIOR = {bytes = 4000, tokens = 1000} -- before anything is known: 4 bytes a token
 local OUTPUT = 256
+local MARGIN, FORGET = 1.25, 0.999 -- over the dearest text so far; how it is forgotten, from answer to answer
 
 ---@class muster.llm.estimator
 ---@field bytes number of prompts so far
 ---@field tokens number they were
+---@field dearest number? tokens a byte of the prompt that had most
 ---@field outputs number tokens of answers
 ---@field answers integer
 local Estimator = {}
@@ -21,6 +23,13 @@ end
 ---@return integer
 function Estimator:input(bytes) return math.ceil(bytes * self.tokens / self.bytes) end
 
+--- Tokens that so many bytes are at most: for budgets. A token a byte at first, then more than the dearest before.
+---@return integer
+function Estimator:most(bytes)
+  local dearest = self.dearest or 1 / MARGIN
+  return math.ceil(bytes * math.max(dearest, math.min(1, dearest * MARGIN)))
+end
+
 --- Tokens of an answer: as many as those before had.
 ---@return integer
 function Estimator:output()
@@ -31,7 +40,10 @@ end
 --- Learns from what an answer tells. What is long ago counts less.
 function Estimator:learn(bytes, usage)
   if self.tokens > 1e6 then self.bytes, self.tokens = self.bytes / 2, self.tokens / 2 end
-  if usage.input > 0 then self.bytes, self.tokens = self.bytes + bytes, self.tokens + usage.input end
+  if usage.input > 0 then
+    self.bytes, self.tokens = self.bytes + bytes, self.tokens + usage.input
+    self.dearest = math.max(usage.input / bytes, (self.dearest or 0) * FORGET)
+  end
   if self.answers >= 1000 then self.outputs, self.answers = self.outputs / 2, self.answers // 2 end
   self.outputs, self.answers = self.outputs + usage.output, self.answers + 1
 end
