@@ -19,6 +19,23 @@ describe("llm.feed", function()
     end
   end)
 
+  it("takes long thoughts and words in time that grows with their length", function()
+    local function seconds(n)
+      local f, from = feed.new "items", os.clock()
+      f:take "<think>"
+      for _ = 1, n do f:take "thinking [ about { it " end
+      f:take "</th"
+      f:take "ink> so:"
+      for _ = 1, n do f:take "words about it, " end
+      assert.same({7}, f:take '{"items":[7]}')
+      return os.clock() - from
+    end
+    seconds(1000)
+    local one, eight = 1e9, 1e9
+    for _ = 1, 3 do one, eight = math.min(one, seconds(5000)), math.min(eight, seconds(40000)) end
+    assert.is_true(eight < 24 * one, ("%.4f %.4f"):format(one, eight))
+  end)
+
   it("gives what there was before the text broke", function()
     local items, f = run('{"items":[1,2,}', "items", 3)
     assert.same({1, 2}, items)
