@@ -203,6 +203,22 @@ describe("a tape", function()
     assert.equal("x", tape:request({url = "/", body = "plain", method = "post"}):text())
   end))
 
+  it("has no keys on it that a server says again", virtual(function()
+    local said = '{"error":"bad key sk-secret-123"}'
+    local echo = {request = function(_, opts)
+      return {status = 401, url = opts.url, headers = {["x-seen"] = "sk-secret-123"}, read = function()
+        local text = said
+        said = nil
+        return text
+      end, close = function() end}
+    end}
+    local recorder = assert(cache.record(path, {transport = echo}))
+    local response = recorder:request {url = "http://h/x", headers = {Authorization = "Bearer sk-secret-123"}}
+    assert.equal('{"error":"bad key sk-secret-123"}', response:text())
+    recorder:close()
+    assert.is_nil(fs.read(path):find("sk-secret", 1, true))
+  end))
+
   it("has no keys on it", virtual(function()
     do
       local tape <close> = cache.record(path, {transport = transport(function() return {"x"} end)})

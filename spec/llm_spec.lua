@@ -18,12 +18,19 @@ describe("llm.client", function()
       {7, "options must be a table"}, {{modle = "x"}, "unknown option 'modle'"}, {{model = ""}, "'model'"},
       {{provider = "nobody"}, "unknown provider 'nobody'"}, {{prices = {m = 1}}, "'prices'"},
       {{hooks = {nope = print}}, "'hooks'"}, {{budget = {euros = 1}}, "'budget'"}, {{transport = {}}, "'transport'"},
+      {{budget = {tokens = 0 / 0}}, "'budget'"}, {{prices = {m = {input = 0 / 0, output = 1}}}, "'prices'"},
+      {{limiter = {rmp = 5}}, "unknown option 'rmp'"}, {{retry = {atempts = 5}}, "unknown option 'atempts'"},
+      {{retry = {attempts = "x"}}, "'attempts'"}, {{timeout = {conect = 5}}, "'timeout'"},
+      {{headers = {5}}, "'headers'"}, {{headers = {["X-A"] = "a\r\nB: c"}}, "'headers'"}, {{extra = {1}}, "'extra'"},
+      {{max_tokens = 1 / 0}, "'max_tokens'"},
+      {{api_key = "a\n"}, "the API key must be a string of one line"}, {{api_key = ""}, "the API key"},
       {{budget = {money = 1}}, "needs prices"}, {{cache = {}}, "'cache'"}, {{concurrency = 0}, "'concurrency'"},
     }
     for _, case in ipairs(cases) do
-      local ok, err = pcall(llm.client, case[1])
+      local ok, err = pcall(function() return (llm.client(case[1])) end)
       assert.is_false(ok)
       assert.truthy(tostring(err):find(case[2], 1, true), tostring(err))
+      assert.truthy(tostring(err):find("^spec/llm_spec.lua:%d+: l"), tostring(err))
     end
   end)
 
@@ -89,6 +96,39 @@ describe("llm.client", function()
     look(err, 0)
     look(texts, 0)
     assert.is_nil(tostring(client):find("sk-secret", 1, true))
+  end))
+
+  it("has no part of its key in an error that is cut, nor one that comes in a stream, nor those of other headers",
+    virtual(function()
+      local key, other = "sk-secret-abcdefghijklmnop", "tok-secret-1234567890"
+      local broken_off = streamed({"a"}, false)
+      broken_off.chunks[2] = {error = {message = "key " .. key .. " is over", type = "server_error"}}
+      local client = client_of({refused(404, ("x"):rep(285) .. " " .. key), refused(404, "bad " .. other), broken_off,
+                                {err = require "muster.core".error("odd", "sent " .. key)}},
+        {api_key = key, headers = {Authorization = "Bearer " .. other}, retry = {attempts = 1}})
+      local errs = {select(2, client:chat "x"), (select(2, client:chat "x"))}
+      local stream = client:stream "x"
+      stream()
+      errs[3] = select(2, pcall(stream))
+      errs[4] = select(2, client:chat "x")
+      for i = 1, 4 do
+        assert.is_nil(tostring(errs[i]):find "secret", tostring(errs[i]))
+        assert.truthy(tostring(errs[i]):find("***", 1, true))
+      end
+    end))
+
+  it("takes no word for a key that has to be hidden", virtual(function()
+    local client = client_of({refused(404, "ollama has no such model")}, {api_key = "ollama"})
+    assert.equal("openai: ollama has no such model (404)", select(2, client:chat "x").message)
+  end))
+
+  it("wants a key to be one", virtual(function()
+    for _, key in ipairs {7, "", "a\nb", false} do
+      local client = client_of({said "x"}, {api_key = function() return key end})
+      local ok, err = pcall(client.chat, client, "x")
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find("the API key must be a string of one line", 1, true), tostring(err))
+    end
   end))
 
   it("asks for a key that changes each time", virtual(function()

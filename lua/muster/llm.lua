@@ -18,6 +18,7 @@ local many = require "muster.llm.many"
 local options = require "muster.llm.options"
 local providers = require "muster.llm.providers"
 local retry = require "muster.retry"
+local secrets = require "muster.llm.secrets"
 
 local M = {}
 
@@ -42,27 +43,6 @@ Client.__name = "llm.client"
 
 -- ---- making one ----
 
---- Functions that have the secrets, so that no table has them: the headers of a request, and one that takes them out of
---- a text.
-local function secrets_of(adapter, opts)
-  local key, extra = opts.api_key or providers.key(adapter), opts.headers
-  local last
-  local function current()
-    if type(key) == "string" or key == nil then last = key else last = key() end
-    return last
-  end
-  local function headers()
-    local made = adapter.headers(current())
-    for name, value in pairs(extra or {}) do made[name] = value end
-    return made
-  end
-  local function redact(text)
-    if not last or last == "" then return text end
-    return (text:gsub(last:gsub("%p", "%%%0"), "***"))
-  end
-  return headers, redact, type(key) == "string" and key or tostring(key or "")
-end
-
 --- The transport that is there unless another is given: an HTTP client, made at the first request. What is the same in
 --- all requests is the client's own: it need not be read and checked for each.
 ---@param keeps_headers boolean are the headers the same in all requests?
@@ -82,20 +62,25 @@ local function own_transport(keeps_headers)
   }
 end
 
+local function limiter_of(opts, model)
+  local settings = {name = model, concurrency = opts.concurrency}
+  for name, value in pairs(opts.limiter or {}) do settings[name] = value end
+  return limit.limiter(settings)
+end
+
 --- How the endpoint of a model is found; those found are in `made`.
 local function endpoints(opts, url, key, quirks, made)
   local given = opts.limiter
   local is_limiter = given and type(given.acquire) == "function"
   local own = not is_limiter and (given or opts.concurrency)
+  if own then limiter_of(opts) end -- what is wrong with the options is told now
   return function(model)
     local found = made[model]
     if found then return found end
     if is_limiter then
       found = endpoint.new(given, quirks)
     elseif own then
-      local settings = {name = model, concurrency = opts.concurrency}
-      for name, value in pairs(given or {}) do settings[name] = value end
-      found = endpoint.new(limit.limiter(settings), quirks)
+      found = endpoint.new(limiter_of(opts, model), quirks)
     else
       found = endpoint.shared(url, key, model, quirks)
     end
@@ -114,12 +99,12 @@ local function make(opts)
   local base = opts.base_url or providers.base_url(adapter)
   local url = providers.url(adapter, base)
   local given = opts.retry or {}
-  local headers, redact, key = secrets_of(adapter, opts)
+  local hidden = secrets.of(adapter, opts, url)
   local made = {}
-  local find = endpoints(opts, url, key, adapter.quirks, made)
+  local find = endpoints(opts, url, hidden.id, adapter.quirks, made)
   return setmetatable({
     adapter = adapter, base_url = providers.public(base), path = adapter.path, url = providers.public(url),
-    model = opts.model, headers = headers, target = function() return url end, redact = redact,
+    model = opts.model, headers = hidden.headers, target = function() return url end, clean = hidden.clean,
     endpoint = function(_, model) return find(model) end, endpoints = made, halt = core.event(),
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,

@@ -202,6 +202,16 @@ local function new_run(fn, opts)
           single = inside[core.current()], calls = 0, failures = 0, refusals = 0, history = nil}
 end
 
+--- Raises what is wrong with options, which someone else takes for a retry; else returns them.
+---@param what string whose they are, for the error
+---@param opts table?
+---@return table
+function M.check(what, opts)
+  opts = options.check(what, opts, known)
+  options.check(what .. ": backoff", opts.backoff, known_backoff)
+  return opts
+end
+
 --- Calls fn(attempt) until it succeeds: until it returns without `nil, err`.
 --
 -- At most `attempts` (6) failures, and `deadline` (600) seconds in all, which also bound an attempt; or a function that

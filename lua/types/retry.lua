@@ -7,7 +7,7 @@ local retry = {}
 
 ---@class muster.retry.options
 ---@field attempts integer? failures at most, 6; refusals for being too much (err.limited) do not count
----@field deadline number|nil|fun(): number seconds in all, 600; it bounds an attempt, too. Or what tells how many are left
+---@field deadline number|nil|fun(): number seconds in all, 600; bounds an attempt, too. Or what tells how many are left
 ---@field backoff {first?: number, max?: number, factor?: number}? 0.5 s, 60 s, 2
 ---@field jitter "full"|"none"|fun(seconds: number, n: integer): number|nil
 ---@field on nil|fun(err: any, attempt: integer): boolean|number|nil again? or after so many seconds; nil: the usual
@@ -28,6 +28,12 @@ local retry = {}
 ---@param opts? muster.retry.options
 ---@return any ...
 function retry.retry(fn, opts) end
+
+---Raises what is wrong with options that will be given to a retry later; else returns them.
+---@param what string whose they are, for the error
+---@param opts? muster.retry.options
+---@return muster.retry.options
+function retry.check(what, opts) end
 
 ---@class muster.retry.budget
 ---@field successes integer

@@ -3,6 +3,7 @@ local async = require "muster"
 local failure = require "muster.failure"
 local json = require "muster.json"
 local options = require "muster.options"
+local redact = require "muster.redact"
 local response = require "muster.cache.response"
 local tape = require "muster.cache.tape"
 
@@ -26,7 +27,7 @@ local function write(self, line)
 end
 
 --- The response of a transport, each chunk of which is noted as it is read.
-local function recorded(self, line, original)
+local function recorded(self, line, original, secrets)
   line.chunks = json.array {}
   local function finish(how)
     line["end"] = how
@@ -38,7 +39,7 @@ local function recorded(self, line, original)
     if chunk == nil then
       finish(err and error_fields(err) or "whole")
     else
-      table.insert(line.chunks, {async.now() - before, tape.text(chunk)})
+      table.insert(line.chunks, {async.now() - before, tape.text(redact.text(chunk, secrets))})
     end
     return chunk, err
   end
@@ -48,11 +49,11 @@ local function recorded(self, line, original)
   end)
 end
 
-local function header_list(original)
+local function header_list(original, secrets)
   local list = json.array {}
   for name, value in pairs(original.headers) do
     if name:lower() ~= "set-cookie" then
-      list[#list + 1], list[#list + 2] = name, value
+      list[#list + 1], list[#list + 2] = name, redact.text(value, secrets)
     end
   end
   return list
@@ -71,8 +72,11 @@ function Recorder:request(opts)
     write(self, line)
     return nil, err
   end
-  line.status, line.version, line.headers = original.status, original.http_version, header_list(original)
-  return recorded(self, line, original)
+  local secrets = {}
+  redact.add_headers(secrets, opts.headers)
+  redact.add_url(secrets, opts.url)
+  line.status, line.version, line.headers = original.status, original.http_version, header_list(original, secrets)
+  return recorded(self, line, original, secrets)
 end
 
 --- Ends the recording; what is still being answered is not noted.

@@ -45,12 +45,12 @@ function M.of(price, usage)
   return (input + usage.output * price.output) / 1e6
 end
 
+local function is_amount(v) return type(v) == "number" and v >= 0 end
+
 local function is_price(price)
   if type(price) ~= "table" then return false end
   for name, value in pairs(price) do
-    if name ~= "input" and name ~= "output" and name ~= "cached" or type(value) ~= "number" or value < 0 then
-      return false
-    end
+    if name ~= "input" and name ~= "output" and name ~= "cached" or not is_amount(value) then return false end
   end
   return price.input ~= nil and price.output ~= nil
 end

@@ -149,12 +149,6 @@ local function judge(permit, err)
   end
 end
 
---- No secret leaves in what a service says.
-local function cleaned(client, err)
-  if type(err.message) == "string" then err.message = client.redact(err.message) end
-  return err
-end
-
 --- Nothing is sent any more, until the client is resumed; all who wait for anything are told why.
 local function stop(client, err)
   if client.stopped then return end
@@ -169,7 +163,7 @@ end
 local function failed(ex, permit, err)
   local client = ex.client
   judge(permit, err)
-  err = cleaned(client, err)
+  err = client.clean(err)
   if err.fatal then stop(client, err) end
   fire(client, "error", err, info_of(ex, "error"))
   return nil, err

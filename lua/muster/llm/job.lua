@@ -70,6 +70,7 @@ end
 ---@return nil
 ---@return table err
 function Job:fail(err)
+  err = self.client.clean(err)
   self.client.totals.failed = self.client.totals.failed + 1
   if not err.fatal then rawset(err, "meta", self:meta()) end -- a fatal one is everybody's
   return nil, err

@@ -2,6 +2,7 @@
 local cost = require "muster.llm.cost"
 local hooks = require "muster.llm.hooks"
 local kinds = require "muster.options".kinds
+local retry = require "muster.retry"
 local schema = require "muster.schema"
 
 local M = {}
@@ -25,12 +26,13 @@ local function is_hooks(v)
   return true
 end
 
+local function is_amount(v) return type(v) == "number" and v >= 0 end
+
 local function is_budget(v)
   if type(v) ~= "table" then return false end
   for name, value in pairs(v) do
-    if name ~= "tokens" and name ~= "money" and name ~= "seconds" or type(value) ~= "number" or value < 0 then
-      return false
-    end
+    if name ~= "tokens" and name ~= "money" and name ~= "seconds" then return false end
+    if not is_amount(value) then return false end
   end
   return true
 end
@@ -39,6 +41,35 @@ local a_string, a_table = is "string", is "table"
 local not_empty = {function(v) return type(v) == "string" and v ~= "" end, "a string, not empty"}
 local object = {function(v) return (type(v) == "table" or type(v) == "userdata") and has "request" (v) end,
                 "an object with a method 'request'"}
+
+local parts_of_time = {connect = true, first_byte = true, idle = true, total = true}
+
+local function is_timeout(v)
+  if type(v) ~= "table" then return is_amount(v) end
+  for name, value in pairs(v) do
+    if not parts_of_time[name] or not is_amount(value) then return false end
+  end
+  return true
+end
+
+local function is_headers(v)
+  if type(v) ~= "table" then return false end
+  for name, value in pairs(v) do
+    if type(name) ~= "string" or type(value) ~= "string" or value:find "%c" then return false end
+  end
+  return true
+end
+
+local function is_fields(v)
+  if type(v) ~= "table" then return false end
+  for name in pairs(v) do
+    if type(name) ~= "string" then return false end
+  end
+  return true
+end
+
+local is_positive = {function(v) return math.type(v) == "integer" and v >= 1 end, "an integer of at least 1"}
+local fields = {is_fields, "a table with names for keys"}
 
 local function is_adapter(v)
   return type(v) == "table" and type(v.request) == "function" and type(v.response) == "function"
@@ -52,14 +83,14 @@ M.client = {
   hooks = {is_hooks, "a table of functions: request, response, error, retry, reask"},
   prices = {cost.is_prices, "a table of {input=, output=, cached=} by models"},
   budget = {is_budget, "a table of tokens, money, seconds"},
-  timeout = {function(v) return type(v) == "number" and v >= 0 or type(v) == "table" end,
-             "a number of seconds, or a table of connect, first_byte, idle, total"},
-  transport = object, concurrency = kinds.count, headers = a_table, extra = a_table, max_tokens = kinds.count,
+  timeout = {is_timeout, "a number of seconds, or a table of connect, first_byte, idle, total"},
+  headers = {is_headers, "a table of names and values, each a string of one line"},
+  transport = object, concurrency = kinds.count, extra = fields, max_tokens = is_positive,
   temperature = is("number", "a number"),
 }
 
 local call = {
-  model = not_empty, max_tokens = kinds.count, temperature = is("number", "a number"), extra = a_table,
+  model = not_empty, max_tokens = is_positive, temperature = is("number", "a number"), extra = fields,
 }
 
 local function extended(more)
@@ -174,6 +205,7 @@ end
 function M.of_client(opts)
   if type(opts) ~= "table" then fail("llm.client: options must be a table, got %s", type(opts)) end
   check("llm.client", opts, M.client)
+  retry.check("llm.client: retry", opts.retry)
   if opts.budget and opts.budget.money and not opts.prices then fail "llm.client: a budget of money needs prices" end
   return opts
 end
@@ -182,7 +214,8 @@ end
 function M.checked(fn, ...)
   local ok, a, b = pcall(fn, ...)
   if ok then return a, b end
-  error(a, type(a) == "string" and 3 or 0)
+  if type(a) ~= "string" then error(a, 0) end
+  error((a:gsub("^%S*muster/%S+%.lua:%d+: ", "")), 3)
 end
 
 return M
