@@ -1,4 +1,5 @@
 --- Errors of providers, in whatever shape they come, as errors of kind "api".
+local after = require "muster.retry".after
 local core = require "muster.core"
 local wire = require "muster.llm.wire"
 
@@ -47,37 +48,10 @@ end
 
 -- ---- how long to wait ----
 
-local months = {Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11,
-                Dec = 12}
-
---- Days since 1970-01-01, by the rule that puts the leap day at the end of a year.
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 719469
-end
-
---- Seconds since 1970 of an HTTP date.
-local function http_date(text)
-  local day, name, year, h, m, s = text:match "(%d+)[ -](%a%a%a)[ -](%d%d%d%d) (%d+):(%d+):(%d+)"
-  local month = months[name]
-  if not month then return nil end
-  return days(tonumber(year), month, tonumber(day)) * 86400 + h * 3600 + m * 60 + s
-end
-
 --- Seconds that the service wants us to wait, or nil. A date counts from the service's own clock if it tells it.
 ---@param headers table names to values, without regard to case
 ---@return number?
-function M.retry_after(headers)
-  local ms = tonumber(headers["retry-after-ms"])
-  if ms and ms >= 0 then return ms / 1000 end
-  local value = headers["retry-after"]
-  if not value then return nil end
-  local seconds = tonumber(value)
-  if seconds then return seconds >= 0 and seconds < math.huge and seconds or nil end
-  local date = http_date(value)
-  if not date then return nil end
-  return math.max(0, date - (http_date(headers.date or "") or os.time()))
-end
+function M.retry_after(headers) return after(headers).retry_after end
 
 -- ---- what it means ----
 
