@@ -48,7 +48,7 @@ describe("rate limit headers", function()
     assert.same({limit = 100}, said.tokens)
   end)
 
-  it("are four numbers, too, quickly where all are there", function()
+  it("are four numbers, too", function()
     local list = {"X-RateLimit-Limit-Requests", "60", "x-ratelimit-remaining-requests", "59",
                   "x-ratelimit-limit-tokens", "600", "x-ratelimit-remaining-tokens", "-1"}
     local function four(h)
@@ -61,6 +61,31 @@ describe("rate limit headers", function()
     assert.equal("nil 59 nil nil", four(http_headers.of(list)))
     assert.equal("nil nil nil 7", four {["x-ratelimit-remaining-tokens"] = "7"})
     assert.equal("nil nil nil nil", four(http_headers.of {}))
+    assert.equal("nil nil nil nil", four(http_headers.of {"Date", "x", "X-Request-Id", "7", "Rate", "1"}))
+  end)
+
+  it("are the same four numbers as are parsed", function()
+    local families = {{}, {}}
+    for _, what in ipairs {"requests", "tokens", "input-tokens", "output-tokens"} do
+      for _, field in ipairs {"limit", "remaining"} do
+        table.insert(families[1], ("x-ratelimit-%s-%s"):format(field, what))
+        table.insert(families[2], ("Anthropic-RateLimit-%s-%s"):format(what, field))
+      end
+    end
+    local values = {"0", "1", "50", "-1", "no"}
+    for _ = 1, 2000 do
+      local list, names = {"Date", "x"}, families[math.random(2)]
+      for _ = 1, math.random(0, 6) do
+        table.insert(list, names[math.random(#names)])
+        table.insert(list, values[math.random(#values)])
+      end
+      local h = http_headers.of(list)
+      local said = headers.parse(h)
+      local requests, tokens = said.requests or {}, said.tokens or {}
+      local limit, remaining, token_limit, left = headers.numbers(h)
+      assert.same({requests.limit, requests.remaining, tokens.limit, tokens.remaining},
+                  {limit, remaining, token_limit, left}, tostring(h))
+    end
   end)
 
   it("count a reset in the past as now", function()
