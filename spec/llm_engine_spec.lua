@@ -206,13 +206,46 @@ describe("llm: cancellation", function()
   end))
 
   it("gives all back while it reads the body", virtual(function()
-    cancelled_at(1, {{body = called(ADA), body_delay = 10}}, {budget = {tokens = 1e6}}, function(client)
-      -- the fake's body stays open when its reading is cut short, as a real one does not
-      local ok, err = pcall(extract, client)
-      client.transport.open = 0
-      assert.is_false(ok)
-      error(err, 0)
-    end)
+    cancelled_at(1, {{body = called(ADA), body_delay = 10}}, {budget = {tokens = 1e6}}, extract)
+  end))
+
+  it("gives all back wherever it is: each tenth of a second of calls that wait for everything", virtual(function()
+    local function whole_steps()
+      return {refused(503, "x", {["retry-after"] = "1"}), {err = broken().err, delay = 1},
+              refused(429, "x", {["retry-after"] = "1"}), {body = called {name = 7}, delay = 0.5, body_delay = 0.5},
+              {body = called(ADA), delay = 0.5, body_delay = 0.5}}
+    end
+    local function stream_steps()
+      local step = streamed {'{"items":[{"name":"Ada"},', '{"name":"B"}', "]}"}
+      step.delta_delay, step.delay = 0.5, 0.5
+      return {refused(503, "x", {["retry-after"] = "1"}), step}
+    end
+    local opts = {mode = "json_schema"}
+    local flows = {
+      {extract, whole_steps}, {function(client) return client:chat "x" end, whole_steps},
+      {function(client) for _ in client:stream "x" do end end, stream_steps},
+      {function(client) for _ in client:extract_many(Person, "x", opts) do end end, stream_steps},
+      {function(client) for _ in client:partial(schema.list(Person), "x", opts) do end end, stream_steps},
+    }
+    local hooks = {}
+    for _, name in ipairs {"request", "response", "error", "retry", "reask"} do
+      hooks[name] = function() async.sleep(0.15) end
+    end
+    for _, flow in ipairs(flows) do
+      local tenth, ended = 0, false
+      repeat
+        local client, transport, limiter = client_of(flow[2](), {budget = {tokens = 1e6}, hooks = hooks})
+        local task = async.spawn(flow[1], client)
+        async.sleep(tenth / 10 + 0.01)
+        ended = not task:cancel()
+        local ok, err = task:pawait()
+        assert.is_true(ok or async.is_cancelled(err), tostring(err))
+        assert_idle(client, transport, limiter)
+        assert.equal(0, limiter:stats().waiting)
+        tenth = tenth + 1
+      until ended
+      assert.is_true(tenth > 30, tostring(tenth))
+    end
   end))
 
   it("gives all back while it waits to try again", virtual(function()

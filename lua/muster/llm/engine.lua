@@ -113,7 +113,11 @@ local function post(ex)
   return response, err
 end
 
+local closing = {__close = function(guard) guard.response:close() end}
+
+--- A response whose reading is cut short is closed, whatever the transport.
 local function read_whole(ex, response)
+  local _ <close> = setmetatable({response = response}, closing)
   local text, err = response:text()
   if not text then return nil, err end
   return ex.client.adapter.response(response.status, response.headers, text, ex.call)
