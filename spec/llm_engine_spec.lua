@@ -58,8 +58,11 @@ describe("llm: retries", function()
     local client = client_of({refused(429)}, {retry = {deadline = 60}})
     local from = async.now()
     local _, err = client:chat "hi"
-    assert.is_true(err.limited or err.kind == "timeout")
+    assert.equal("timeout", err.kind)
     assert.is_true(async.now() - from <= 60)
+    assert.matches("^llm: the deadline of 60 seconds has passed; the last try ended with: openai: no %(429%)$",
+                   err.message)
+    assert.equal(429, err.last.status)
   end))
 
   it("begins no wait that goes beyond the deadline", virtual(function()

@@ -217,6 +217,51 @@ describe("llm over HTTP:", function()
     end)()
   end)
 
+  it("records a run with faults, limits and cut streams, and replays it with the same results", function()
+    local directory <close> = assert(fs.tmp_dir())
+    local tape = directory.path .. "/tape"
+    local texts, count = {}, 60
+    for i = 1, count do texts[i] = ("Person%s Smith, %d, is a baker."):format(string.char(97 + i % 26), i) end
+    local function ask(client, text)
+      if tonumber(text:match "%d+") % 3 > 0 then return client:extract(Person, text) end
+      local list = {}
+      local ok, err = pcall(function()
+        for person in client:extract_many(Person, text) do list[#list + 1] = person end
+      end)
+      return {list, ok or tostring(err)}
+    end
+    local function run(url, transport)
+      local client = llm.client {base_url = url, model = "m", transport = transport, limiter = limit.limiter(),
+                                 retry = FAST, timeout = {idle = 0.3, first_byte = 0.3}}
+      local results = async.map(texts, function(text)
+        local value, err = ask(client, text)
+        return value or tostring(err)
+      end, {limit = 20})
+      return results, client:usage()
+    end
+    local url, first, usage
+    do
+      local s <close> = assert(service.start {seed = 7, stream = {bytes = 5, split = 2}, latency = {min = 0, max = 0.01},
+        faults = {rate = 0.4, kinds = {"429", "500", "529", "error_200", "flat_error", "html_error", "empty_error", "reset",
+          "closed", "truncated", "short", "stream_error", "wrong_schema", "length", "invalid_json", "silent",
+          "wrong_tool"}}})
+      local recorder = assert(cache.record(tape))
+      url = s.url
+      first, usage = run(url, recorder)
+      assert(recorder:close())
+      s:stop()
+      async.wait {s.server.acceptor}
+    end
+    assert.is_true(usage.requests > count + 10)
+    virtual(function()
+      local player = assert(cache.replay(tape))
+      local second, again = run(url, player)
+      assert.same(first, second)
+      assert.equal(usage.requests, again.requests)
+      assert.equal(0, player.left)
+    end)()
+  end)
+
   it("keeps answers on the disk", asking({}, function(client, s)
     local directory <close> = assert(fs.tmp_dir())
     client.cache = assert(cache.open(directory.path))

@@ -305,12 +305,12 @@ describe("on a terminal", function()
     end
     bar:finish()]]
 
-  local function session(height)
+  local function session(height, other, width)
     local directory = screens.directory()
     local path = directory .. "/script.lua"
     local file <close> = assert(io.open(path, "w"))
-    file:write(code)
-    return screens.open {path, width = 60, height = height or 10}
+    file:write(other or code)
+    return screens.open {path, width = width or 60, height = height or 10}
   end
 
   it("it stays in the last row while lines, and half lines, are printed above it", function()
@@ -322,6 +322,36 @@ describe("on a terminal", function()
     screen:matches "items: ▕.*75%% 3 of 4"
     screen:keys "Enter"
     screen:matches "item 3\nitems: 3 of 4, in .*\nstatus 0$"
+    assert.is_nil(screen:text():find("▕", 1, true))
+  end)
+
+  local limited = [[
+    local async = require "muster"
+    local limit, progress = require "muster.limit", require "muster.progress"
+    local stdin = require("muster.stdio").stdin
+    local limiter = limit.limiter {concurrency = 2}
+    local client = {usage = function() return {total = 1234, cost = 0.5} end}
+    local bar <close> = progress.start {total = 5, limiter = limiter, client = client}
+    local go = async.event()
+    local tasks = {}
+    for i = 1, 5 do
+      tasks[i] = async.spawn(bar:wrap(function()
+        limiter:with(nil, function() go:wait() end)
+        print("done with " .. i)
+        if i == 5 then return nil, "no" end
+        return i
+      end))
+    end
+    assert(stdin:read_until "\n")
+    go:set()
+    async.wait(tasks)]]
+
+  it("it tells of a limiter and a client, and is not torn by what is printed meanwhile", function()
+    local screen = session(12, limited, 100)
+    screen:matches "0%% 0 of 5 · .*2 in flight · 3 wait for the limit · 1,234 tokens · %$0.50"
+    screen:keys "Enter"
+    screen:matches "done with 5\n5 of 5, 1 failed, in .*1,234 tokens, %$0.50\nstatus 0$"
+    for i = 1, 5 do assert.truthy(screen:text():find("\ndone with " .. i .. "\n", 1, true)) end
     assert.is_nil(screen:text():find("▕", 1, true))
   end)
 

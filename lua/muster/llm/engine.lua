@@ -23,6 +23,7 @@ local MOST_OUTPUT = 4096 -- tokens of an answer, where a budget asks for a limit
 ---@field permit muster.limit.permit? of the attempt
 ---@field kept muster.limit.permit? the same, if a stream keeps it
 ---@field reservation muster.llm.reservation?
+---@field last table? the error of the last attempt
 ---@field on_end fun(result: muster.llm.result?, usage: muster.llm.usage?, bytes: integer)? of a stream
 
 -- ---- the cache ----
@@ -168,14 +169,17 @@ local function failed(ex, permit, err)
   local client = ex.client
   judge(permit, err)
   err = client.clean(err)
+  ex.last = err
   if err.fatal then stop(client, err) end
   fire(client, "error", err, info_of(ex, "error"))
   return nil, err
 end
 
+--- The error of the deadline, with that of the last try, which is what a person wants to know.
 local function late(ex)
-  return core.error("timeout", ("llm: the deadline of %.6g seconds has passed"):format(ex.client.deadline),
-    {retryable = false, deadline_exceeded = true, seconds = ex.client.deadline})
+  local last = ex.last and "; the last try ended with: " .. tostring(ex.last) or ""
+  return core.error("timeout", ("llm: the deadline of %.6g seconds has passed%s"):format(ex.client.deadline, last),
+    {retryable = false, deadline_exceeded = true, seconds = ex.client.deadline, last = ex.last})
 end
 
 --- Closes the permit of an attempt, unless a stream keeps it.
