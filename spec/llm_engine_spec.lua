@@ -235,7 +235,7 @@ describe("llm: cancellation", function()
       hooks[name] = function() async.sleep(0.15) end
     end
     for _, flow in ipairs(flows) do
-      local tenth, ended = 0, false
+      local tenth, ended = 0
       repeat
         local client, transport, limiter = client_of(flow[2](), {budget = {tokens = 1e6}, hooks = hooks})
         local task = async.spawn(flow[1], client)

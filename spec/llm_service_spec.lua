@@ -241,10 +241,13 @@ describe("llm over HTTP:", function()
     end
     local url, first, usage
     do
-      local s <close> = assert(service.start {seed = 7, stream = {bytes = 5, split = 2}, latency = {min = 0, max = 0.01},
-        faults = {rate = 0.4, kinds = {"429", "500", "529", "error_200", "flat_error", "html_error", "empty_error", "reset",
-          "closed", "truncated", "short", "stream_error", "wrong_schema", "length", "invalid_json", "silent",
-          "wrong_tool"}}})
+      local s <close> = assert(service.start {
+        seed = 7, stream = {bytes = 5, split = 2}, latency = {min = 0, max = 0.01},
+        faults = {rate = 0.4, kinds = {
+          "429", "500", "529", "error_200", "flat_error", "html_error", "empty_error", "reset", "closed", "truncated",
+          "short", "stream_error", "wrong_schema", "length", "invalid_json", "silent", "wrong_tool",
+        }},
+      })
       local recorder = assert(cache.record(tape))
       url = s.url
       first, usage = run(url, recorder)

@@ -108,7 +108,8 @@ function M.response(status, headers, text)
   local blocks = typed("table", body.content)
   if not blocks then return nil, failure.nonsense(M.name, "the answer has no content", text) end
   local texts, calls = {}, {}
-  for _, block in ipairs(blocks) do
+  for _, raw in ipairs(blocks) do
+    local block = typed("table", raw) or {}
     if block.type == "text" then texts[#texts + 1] = typed("string", block.text) end
     if block.type == "tool_use" then
       calls[#calls + 1] = {id = typed("string", block.id), name = typed("string", block.name) or "",

@@ -118,7 +118,7 @@ function M.is_cut(read, call)
 end
 
 local function arguments_of(raw, calls)
-  local fn = typed("table", raw["function"])
+  local fn = type(raw) == "table" and typed("table", raw["function"])
   if fn then
     calls[#calls + 1] = {id = typed("string", raw.id), name = typed("string", fn.name) or "",
                          arguments = wire.arguments(fn.arguments)}
