@@ -335,6 +335,27 @@ describe("llm: budgets", function()
     assert.equal("budget", err.kind)
   end))
 
+  it("of money need the price of the model", virtual(function()
+    local client, transport = client_of({said "x"}, {budget = {money = 1}, prices = {m = {input = 1, output = 1}}})
+    for _, call in ipairs {"chat", "stream"} do
+      local ok, err = pcall(client[call], client, {messages = "x", model = "other"})
+      assert.is_false(ok)
+      assert.matches(call .. ": there is a budget of money, but no price of the model 'other'", err)
+    end
+    assert.is_false(pcall(client.extract, client, Person, "x", {model = "other"}))
+    assert.equal(0, #transport.requests)
+  end))
+
+  it("get back what a stream had reserved that nobody closed", virtual(function()
+    local client, _, limiter = client_of({streamed {"a", "b"}}, {budget = {tokens = 6000}, max_tokens = 4000})
+    do client:stream "x"() end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(0, client.budget.held.tokens)
+    assert.is_true(client.budget.used.tokens > 4000)
+    assert.equal(0, limiter:stats().in_flight)
+  end))
+
   it("of money are by the price", virtual(function()
     local usage = {prompt_tokens = 100, completion_tokens = 100, total_tokens = 200}
     local client = client_of({said("x", nil, usage)},

@@ -142,4 +142,7 @@ end
 --- What nobody settled did cost nothing.
 function Reservation:__close() self:settle(0, 0) end
 
+--- One that is lost, with a stream that nobody closed: nobody knows what it did cost.
+function Reservation:__gc() self:settle(self.tokens, self.money) end
+
 return M

@@ -172,11 +172,19 @@ local function completed(what, client, opts)
   return made
 end
 
+--- A budget that cannot count what a model costs would not be one.
+local function check_price(what, client, model)
+  if client.budget and client.budget.money < math.huge and not cost.price(client.prices, model) then
+    fail("%s: there is a budget of money, but no price of the model '%s'", what, model)
+  end
+end
+
 --- Of chat and stream; a text, or a list of messages, instead of options is those.
 ---@return table opts
 function M.chat(what, client, opts)
   if type(opts) == "string" or type(opts) == "table" and opts[1] then opts = {messages = opts} end
   opts = completed(what, client, check(what, opts, chat))
+  check_price(what, client, opts.model)
   opts.messages = messages_of(what, opts.messages)
   return opts
 end
@@ -187,6 +195,7 @@ end
 function M.extract(what, client, node, input, opts)
   if not schema.is(node) then fail("%s: argument 1 must be a schema, got %s", what, type(node)) end
   opts = completed(what, client, check(what, opts, what == "extract" and extract or many))
+  check_price(what, client, opts.model)
   return opts, messages_of(what, input)
 end
 
