@@ -70,7 +70,7 @@ for _, provider in ipairs(providers) do
                             "integer_code", "html_error", "empty_error", "reset", "closed", "truncated", "short",
                             "stream_error"} do
       it("gets over " .. fault, asking(options, function(client, s)
-        s:script {fault}
+        s:script {fault == "429" and {status = 429, retry_after_ms = 20} or fault}
         local record, meta = client:extract(Person, SENTENCE)
         assert.same(CARLA, record)
         assert.equal(2, meta.attempts)
@@ -180,6 +180,45 @@ describe("llm over HTTP:", function()
       local people = async.map(texts, function(text) return (client:extract(Person, text)) end, {limit = 20})
       for i = 1, 200 do assert.equal(i, people[i].age) end
     end))
+
+  it("fails at once when a quota is used up in mid-run, and goes on when it is resumed", asking({
+    service = {latency = 0.005}, limiter = limit.limiter {concurrency = 5},
+  }, function(client, s)
+    local script = {}
+    for i = 1, 20 do script[i] = "ok" end
+    script[21] = "quota"
+    s:script(script)
+    local texts, left, done = {}, {}, 0
+    for i = 1, 60 do texts[i] = ("Person%s Smith, %d, is a baker."):format(string.char(97 + i % 26), i) end
+    async.map(texts, function(text)
+      local person, err = client:extract(Person, text)
+      if person then done = done + 1 return end
+      assert.is_true(err.fatal)
+      left[#left + 1] = text
+    end, {limit = 60})
+    assert.is_true(done >= 20 and done < 26, tostring(done))
+    assert.is_true(s:stats().requests <= 26)
+    assert.equal(60, done + #left)
+    client:resume()
+    async.map(left, function(text) assert(client:extract(Person, text)) end)
+    assert.equal(60, s:stats().by_status[200])
+  end))
+
+  it("goes on with a service that lies about its limits", function()
+    for _, headers in ipairs {
+      {["x-ratelimit-limit-requests"] = "1", ["x-ratelimit-remaining-requests"] = "0",
+       ["x-ratelimit-reset-requests"] = "24h"},
+      {["x-ratelimit-limit-requests"] = "-1", ["x-ratelimit-remaining-requests"] = "many",
+       ["x-ratelimit-limit-tokens"] = "1e999", ["x-ratelimit-remaining-tokens"] = "0"},
+    } do
+      asking({service = {headers = headers}}, function(client)
+        local texts = {}
+        for i = 1, 20 do texts[i] = ("Person%s Smith, %d, is a baker."):format(string.char(97 + i), i) end
+        local people = async.map(texts, function(text) return (assert(client:extract(Person, text))) end)
+        assert.equal(20, #people)
+      end)()
+    end
+  end)
 
   it("sends 10 MB, and what is no UTF-8", asking({}, function(client)
     local text = ("filler \xFF "):rep(1200000) .. "\n" .. SENTENCE
