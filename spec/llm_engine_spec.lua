@@ -101,6 +101,36 @@ describe("llm: retries", function()
     for i, task in ipairs(tasks) do assert.equal(("item %d"):format(i), task:await().content) end
   end))
 
+  it("holds no permit while it waits to try again, and one to the end of the body", virtual(function()
+    local later = refused(503, "x", {["retry-after"] = "10"})
+    local client, _, limiter = client_of {later, {body = said "x", body_delay = 10}}
+    local task = async.spawn(client.chat, client, "hi")
+    async.sleep(5)
+    assert.equal(0, limiter:stats().in_flight)
+    async.sleep(10)
+    assert.equal(1, limiter:stats().in_flight)
+    assert.equal("x", task:await().content)
+    assert.equal(0, limiter:stats().in_flight)
+  end))
+
+  it("gives a request its times: 5 s to connect, 60 s between two pieces of a body", virtual(function()
+    local client, transport = client_of {said "x"}
+    client:chat "hi"
+    assert.same({connect = 5, first_byte = 300, idle = 60}, transport.requests[1].timeout)
+    client, transport = client_of({said "x"}, {timeout = {idle = 1}})
+    client:chat "hi"
+    assert.same({connect = 5, first_byte = 300, idle = 1}, transport.requests[1].timeout)
+  end))
+
+  it("parks a 429 that asks for minutes, too, without stopping others for more than two", virtual(function()
+    local client, transport, limiter = client_of {refused(429, "later", {["retry-after"] = "86400"}), said "x"}
+    local _, err = client:chat "hi"
+    assert.is_true(err.parked)
+    assert.is_true(limiter:stats().cooldown <= 120)
+    assert.equal("x", client:chat("hi").content)
+    assert.equal(2, #transport.requests)
+  end))
+
   it("parks what should wait for minutes", virtual(function()
     local client, transport = client_of {refused(503, "later", {["retry-after"] = "300"})}
     local from = async.now()

@@ -94,6 +94,15 @@ local function new_totals()
           total = 0}
 end
 
+--- Times that are not given are those that there are.
+local function timeout_of(given)
+  if type(given) == "number" then return given end
+  local made = {}
+  for name, seconds in pairs(TIMEOUT) do made[name] = seconds end
+  for name, seconds in pairs(given or {}) do made[name] = seconds end
+  return made
+end
+
 local function make(opts)
   local adapter = providers.find(opts.provider or "openai")
   local base = opts.base_url or providers.base_url(adapter)
@@ -108,7 +117,7 @@ local function make(opts)
     endpoint = function(_, model) return find(model) end, endpoints = made, halt = core.event(),
     retry = given, deadline = given.deadline or DEADLINE, retry_budget = given.budget or retry.budget {floor = RETRIES},
     cache = opts.cache, hooks = opts.hooks or {}, prices = opts.prices,
-    budget = opts.budget and Budget.new(opts.budget), timeout = opts.timeout or TIMEOUT,
+    budget = opts.budget and Budget.new(opts.budget), timeout = timeout_of(opts.timeout),
     transport = opts.transport or own_transport(type(opts.api_key or "") == "string"), owns = not opts.transport,
     extra = opts.extra, max_tokens = opts.max_tokens, temperature = opts.temperature,
     estimator = estimate.new(), totals = new_totals(),
@@ -119,10 +128,11 @@ end
 --
 -- provider: "openai" (and what speaks like it), "anthropic", "ollama", "llamacpp", or an adapter of your own. base_url,
 -- api_key (a string, or a function that gives one): as the provider's environment variables say, unless told.
+-- cache: answers are kept as they came, right or wrong; the same request gets the same answer, and pays nothing.
 -- limiter: a limiter, or options for one; one for each service, key and model unless told. retry: options of
 -- muster.retry; deadline (600 s) is for the whole of a call, without the time in a queue that moves. budget: {tokens=,
--- money=, seconds=} that are never crossed; money needs prices. prices: {model = {input=, output=, cached=}} for a
--- million tokens.
+-- money=, seconds=} that are not crossed: each request reserves the most that it may be (a token a byte, until answers
+-- tell better, and max_tokens); money needs prices. prices: {model = {input=, output=, cached=}} for a million tokens.
 ---@param opts muster.llm.client.options
 ---@return muster.llm.client
 function M.client(opts)

@@ -21,6 +21,9 @@ local llm = {}
 ---@field rejects integer? and how many are not
 ---@field where "prompt"|"answer"|nil kind "truncated"
 ---@field budget "tokens"|"money"|"seconds"|nil kind "budget"
+---@field parked boolean? the service wants us to wait for more than two minutes: do it later
+---@field deadline_exceeded boolean? there was no time left to try again
+---@field last muster.llm.error? kind "timeout" of the deadline: the error of the last try
 ---@field meta muster.llm.meta? what it took to get it
 
 ---@class muster.llm.usage
@@ -92,10 +95,10 @@ local llm = {}
 ---@field limiter muster.limiter|muster.limit.options|nil one for each service, key and model unless given
 ---@field concurrency integer? so many requests at once, exactly
 ---@field retry table? options of muster.retry; deadline is for a whole call
----@field cache table? what has get(key) and put(key, value), such as cache.open()
+---@field cache table? what has get(key) and put(key, value), such as cache.open(); it keeps answers right and wrong
 ---@field hooks muster.llm.hooks?
 ---@field prices table<string, muster.llm.price>? by model; "*" for all others
----@field budget {tokens: number?, money: number?, seconds: number?}? what would cross it is not begun
+---@field budget {tokens: number?, money: number?, seconds: number?}? what may cross it is not begun
 ---@field timeout number|http.timeouts|nil connect 5, first_byte 300, idle 60
 ---@field transport table? what has request(self, options), as a client of muster.http; or a cassette
 ---@field headers table<string, string>?
