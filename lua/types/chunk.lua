@@ -28,7 +28,8 @@ local chunk = {}
 local one = {}
 
 ---@class muster.chunk.options
----@field size integer? at most. Absent: each paragraph, or sentence, is a chunk, however long; 4096 of bytes, 1000 of tokens
+---@field size integer? at most. Absent: each paragraph, or sentence, is a chunk, however long; of bytes 4096, of tokens
+---1000
 ---@field overlap integer? how much of a chunk's end the next one repeats, at most; it begins with a word if it can
 ---@field estimate (fun(text: string): number)? how long a text is, in units of `size`; not for bytes. Absent: bytes,
 ---and of tokens a fourth of them

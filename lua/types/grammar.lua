@@ -5,8 +5,8 @@
 ---- `{name:kind}` captures, `{kind}` matches the same and captures nothing;
 ---- white space matches any run of white space, also with line breaks; at the template's ends it is layout;
 ---- `[ ... ]` may be absent, `( a | b )` is one or the other; both are tried in turn until all of the template fits.
----  White space around a bar, and on both inner sides of a bracket, is layout; before or behind an optional part it
----  belongs to that part, so that `a [b] c` matches "a c";
+---  White space around a bar, and on both inner sides of a bracket, is layout; before an optional part it belongs
+---  to that part, and behind one that comes first, so that `a [b] c` matches "a c";
 ---- `\` stands before one of `{ } [ ] ( ) | \` that is meant as it is.
 ---
 ---Kinds:
@@ -17,13 +17,14 @@
 ---- `text`: as few characters as are needed for what follows, within a paragraph; all of it if nothing has to follow;
 ---- `line`: to the line's end, without white space at both ends; not empty. `rest`: to the text's end;
 ---- `int`: an integer (more than 64 bits are none); `number`: an integer or a float, such as -1.5e3;
----- `date`: 2026-01-31, 2026/01/31, 31.1.2026, 31 January 2026, Jan. 31st, 2026; the value is the string "2026-01-31";
+---- `date`: 2026-01-31, 2026/01/31, 31.1.2026, 31 January 2026, Jan. 31st, 2026; the value: "2026-01-31";
 ---- `email`, `url` (without punctuation at its end), `quoted` (in any pair of quotes, the value is what is within);
 ---- `one of a|b c`: one of the phrases, the longest first; the value is the phrase as the template has it;
----- `start`, `end`, `border` match no text: the text's ends, and a place that is not within a word.
+---- `start`, `end`, `border` match no text: the text's ends, a place not within a word.
 ---
 ---A lazy capture (`words`, `text`) ends at the first place where what follows in the template fits, up to the next lazy
----capture; no other end is tried. A match does not begin or end within a word or a number, unless `whole_words = false`.
+---capture; no other end is tried. A match does not begin or end within a word or a number, unless
+---`whole_words = false`.
 ---
 ---The work is linear in the text. With custom captures that are not, it is stopped: `max_steps` bounds it, by
 ---64 steps a byte and 100,000 more if it is absent, and to go beyond raises. What a pattern of LPeg does before it fails

@@ -65,8 +65,8 @@ end
 
 local abbreviations = {}
 for name in ([[
-  dr mr mrs ms prof st sr jr vs etc eg ie cf al no nr nos fig figs eq vol pp p ed eds inc ltd co corp dept approx gen col
-  sgt capt lt rev hon pres gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun
+  dr mr mrs ms prof st sr jr vs etc eg ie cf al no nr nos fig figs eq vol pp p ed eds inc ltd co corp dept approx gen
+  col sgt capt lt rev hon pres gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun
   z.b d.h u.a i.d.r z.t o.g u.u s.o v.a m.e u.s u.k e.g i.e a.m p.m bzw usw ca hr fr frl str tel abb abs art bd hrsg
   evtl ggf inkl max min mio mrd usf vgl zzgl ing dipl geb jh jhd kap]]):gmatch "%S+" do
   abbreviations[name] = true

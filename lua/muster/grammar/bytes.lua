@@ -59,7 +59,7 @@ M.newline = P "\r\n" + S "\n\r"
 M.gap = M.newline * S " \t" ^ 0 * M.newline
 
 -- A place in the midst of a number, such as behind the point of 3.14.
-local in_number = B(M.digit) * S ".," * #M.digit + B(M.digit * S ".,") * #M.digit
+local in_number = B(M.digit) * P "." * #M.digit + B(M.digit * P ".") * #M.digit
 
 --- Matches nothing, at a place that is neither within a word nor within a number.
 M.border = -(M.behind * #M.letter) - in_number

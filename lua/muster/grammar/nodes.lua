@@ -34,8 +34,8 @@ local function with(node, field, value)
   return copy
 end
 
--- The space before an optional part belongs to it: if it is absent, one space is left, not two. At the beginning it is
--- the space behind that does.
+-- The space before an optional part belongs to it, unless it ends with one: if it is absent, one space is left, not
+-- two. At the beginning it is the space behind that does.
 local function move_spaces(list)
   local moved, head, i = {}, true, 1
   while list[i] do
@@ -43,7 +43,7 @@ local function move_spaces(list)
     if is(node, "optional") and head and is(after, "space") then
       moved[#moved + 1] = with(node, "body", flatten({{kind = "sequence", body = node.body}, after}, {}))
       i = i + 1
-    elseif is(node, "space") and is(after, "optional") and i > 1 then
+    elseif is(node, "space") and is(after, "optional") and i > 1 and not is(after.body[#after.body], "space") then
       moved[#moved + 1] = with(after, "body", flatten({node, {kind = "sequence", body = after.body}}, {}))
       head, i = false, i + 1
     else

@@ -43,7 +43,7 @@ function M:codepoint(at)
     counts[self.last + 1] = counts[self.last] + M.count(self.text, from + 1, from + STEP)
     self.last = self.last + 1
   end
-  local n = counts[mark] + M.count(self.text, mark * STEP + 1, at)
+  local n = counts[mark] + M.count(self.text, mark * STEP + 1, math.min(at, #self.text))
   return at > #self.text and n + 1 or math.max(n, 1)
 end
 
