@@ -178,7 +178,8 @@ describe("a stream", function()
 end)
 
 describe("random chunks", function()
-  local alphabet = {"a", "b", " ", " ", "\n", "\n", "\r\n", ".", "! ", "? ", "é", "😀", "\xFF", "\x80", "\xE2", "\0", "A",
+  local alphabet = {"a", "b", " ", " ", "\n", "\n", "\r\n", ".", "! ", "? ", "é", "😀", "\xFF", "\x80", "\xE2", "\0",
+                    "A",
                     "1. ", "“", "。", "foo bar. ", "\r", "\n\n", "\t", "e\u{301}", "Dr. ", "\u{A0}"}
 
   local function random_text()
@@ -226,7 +227,7 @@ describe("random chunks", function()
   -- What is not linear would take many minutes here.
   it("of hostile texts are cut in linear time", function()
     local n = 100000
-    for _, piece in ipairs {"a", " ", "\n", ".", ". ", "\x80", "\xE2", "\r", "\"", "\n ", "。", "a. ", "Dr. ", "\r\n"} do
+    for _, piece in ipairs {"a", " ", "\n", ".", ". ", "\x80", "\xE2", "\r", '"', "\n ", "。", "Dr. ", "\r\n"} do
       local text = piece:rep(n)
       for _, by in ipairs {"paragraphs", "sentences"} do
         for _, opts in ipairs {{}, {size = 1000, overlap = 100}} do

@@ -417,4 +417,31 @@ describe("random templates", function()
       assert.is_true(n > 0, template)
     end
   end)
+
+  it("are found first where they fit first", function()
+    local parts = {"{a:word}", "{a:words}", "{a:int}", "{a:text}", "[x] {a:word}", "(x {a:int} | y)",
+                   "{a:one of x|x y}", "y"}
+    local words = {"x", "y", "zz", "5", "ab", ",", ".", "\n", "é", "zz!", "“"}
+    local found = 0
+    for seed = 1, 1500 do
+      math.randomseed(seed)
+      local template = parts[math.random(#parts)] .. " " .. ({"zz", "x", "zz {b:words}", "{b:int}"})[math.random(4)]
+      local t, list = grammar.template(template), {}
+      for i = 1, math.random(20) do list[i] = words[math.random(#words)] end
+      local text = table.concat(list, " ")
+      local m = t:find(text)
+      local first
+      for at = 1, #text do -- what begins within a word or in the midst of white space is no match of a search
+        local alone = t:match(text, at)
+        local inside = text:find("^%w", at) and at > 1 and text:find("^[%w\x80-\xFF]", at - 1)
+        if alone and not inside and not text:find("^[\x80-\xBF]", at) then
+          first = at
+          break
+        end
+      end
+      assert.same({seed, template, text, first}, {seed, template, text, m and m.first})
+      found = found + (m and 1 or 0)
+    end
+    assert.is_true(found > 300)
+  end)
 end)

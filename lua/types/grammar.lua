@@ -27,8 +27,8 @@
 ---`whole_words = false`.
 ---
 ---The work is linear in the text. With custom captures that are not, it is stopped: `max_steps` bounds it, by
----64 steps a byte and 100,000 more if it is absent, and to go beyond raises. What a pattern of LPeg does before it fails
----is not seen, and not counted: it should not look far.
+---64 steps a byte and 100,000 more if it is absent, and to go beyond raises. What a pattern of LPeg does before it
+---fails is not seen, and not counted: it should not look far.
 ---
 ---```lua
 ---local person = grammar.template "My name is {name:words} and I am {age:int} years old"
