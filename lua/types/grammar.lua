@@ -49,6 +49,7 @@ local grammar = {}
 ---@field cp_last integer
 ---@field spans table<string, muster.grammar.span>? of a nested template
 
+---A match keeps its text alive, for offsets in codepoints; its fields alone do not.
 ---@class muster.grammar.match: muster.grammar.span
 ---@field fields table<string, any> what was captured, nothing else
 ---@field spans table<string, muster.grammar.span> where, by the same names
