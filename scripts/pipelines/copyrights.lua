@@ -4,7 +4,8 @@
 --
 -- A pipeline over copyright files. Rules first: a grammar (copyrights/grammar.lua)
 -- reads statements and licences. What it could not settle is asked of a language
--- model. The records are JSON Lines, one a file, in the order of the files.
+-- model. The records are JSON Lines, one a file, in the order of the files. With
+-- --journal the run can be killed at any instant; the same command goes on.
 
 local here = arg[0]:match "^(.*)/" or "."
 package.path = ("%s/?.lua;%s/../?.lua;%s/../?/init.lua;%s"):format(here, here, here, package.path)
@@ -89,7 +90,7 @@ local function run(settings, client, out, counts)
     return out:write(record.encode(made))
   end)
   local result, err = job:run(command.of_run(settings))
-  if not result then return nil, tostring(err) end
+  if not result then return nil, command.explained(err) end
   local ok, problem = out:finish()
   if not ok then return nil, ("cannot write %s: %s"):format(settings.out or "standard output", problem) end
   return result
@@ -121,15 +122,22 @@ local function measure(settings)
   return result
 end
 
+local function status(settings)
+  local line, err = command.status(settings, #inputs(settings))
+  if not line then stop(1, tostring(err)) end
+  io.stdout:write(line)
+end
+
 local settings, mistake = command.parse(arg)
 if not settings then stop(2, mistake) end
 if settings.help then
   io.stdout:write(command.help)
   return
 end
+if settings.status then return status(settings) end
 local result, problem = (settings.quality and measure or main)(settings)
 -- A reader that has seen enough (`| head`) is no failure.
 if not result and not problem:find "[Bb]roken pipe" then stop(1, problem) end
 if result and result.parked > 0 then
-  stop(UNFINISHED, command.parked(settings.paths, result))
+  stop(UNFINISHED, command.parked(settings.paths, result, settings.journal))
 end

@@ -19,6 +19,13 @@ starts for itself, which answers by grammars on this machine; or, with --base-ur
 or --provider, a real one, whose key is in OPENAI_API_KEY or ANTHROPIC_API_KEY.
 
   --out FILE       write to FILE, which appears when it is complete
+  --journal FILE   keep what is done in FILE: the same command goes on where a run
+                   was killed, and asks nothing twice that was answered
+  --fresh          forget what the journal has
+  --mixed          keep it, though this program or its options have changed
+  --retry-failed   try the parked files again
+  --status         tell where the run of that journal stands, and do nothing
+  --report FILE    write a page about the run, to be opened in a browser
   --limit N        at most N files at once (default 16)
   --method M       records in input order ("ordered", the default) or as they are
                    completed ("completed")
@@ -40,6 +47,12 @@ local function text(value) return value ~= "" and value or nil end
 
 local known = {
   ["--out"] = {key = "out", expects = "a file name", read = text},
+  ["--journal"] = {key = "journal", expects = "a file name", read = text},
+  ["--fresh"] = {key = "fresh"},
+  ["--mixed"] = {key = "mixed"},
+  ["--retry-failed"] = {key = "retry_failed"},
+  ["--status"] = {key = "status"},
+  ["--report"] = {key = "report", expects = "a file name", read = text},
   ["--limit"] = {key = "limit", expects = "a whole number from 1", read = options.whole(1)},
   ["--method"] = {key = "method", expects = "'ordered' or 'completed'", read = options.one_of("ordered", "completed")},
   ["--max-bytes"] = {key = "max_bytes", expects = "a whole number from 1", read = options.whole(1)},
@@ -59,7 +72,15 @@ local defaults = {limit = 16, method = "ordered", max_bytes = 4 * 1024 * 1024, l
 ---@param arguments string[]
 ---@return table? settings
 ---@return string? problem
-function M.parse(arguments) return options.parse(known, defaults, arguments) end
+function M.parse(arguments)
+  local settings, problem = options.parse(known, defaults, arguments)
+  if not settings then return nil, problem end
+  for _, name in ipairs {"--fresh", "--mixed", "--retry-failed", "--status"} do
+    if settings[known[name].key] and not settings.journal then return nil, name .. " is of a --journal" end
+  end
+  if settings.fresh and settings.mixed then return nil, "--fresh and --mixed: one of them" end
+  return settings
+end
 
 local parts = {"asking", "dep5", "grammar", "licences", "record", "statements", "words"}
 
@@ -78,7 +99,32 @@ end
 
 --- The options of the pipeline's run.
 ---@return table
-function M.of_run(settings) return {quiet = settings.quiet} end
+function M.of_run(settings)
+  return {quiet = settings.quiet, fresh = settings.fresh, mixed = settings.mixed, retry_failed = settings.retry_failed,
+    report = settings.report}
+end
+
+--- Where the run of a journal stands, in a line.
+---@async
+---@param settings table
+---@param files integer
+---@return string?
+---@return any error
+function M.status(settings, files)
+  local counts, err = require "muster.journal".status(settings.journal)
+  if not counts then return nil, err end
+  local under_way = counts.leased + counts.responded
+  return ("%s: %d of %d files are done, %d parked, %d under way or interrupted\n"):format(settings.journal, counts.done,
+    files, counts.parked + counts.failed, under_way)
+end
+
+--- An error of the run, and what can be done about it.
+---@param err any
+---@return string
+function M.explained(err)
+  local changed = type(err) == "table" and err.kind == "changed"
+  return tostring(err) .. (changed and "; --fresh begins again, --mixed keeps what is done" or "")
+end
 
 local SHOWN <const> = 5
 
@@ -91,11 +137,13 @@ end
 --- What is told of the files that were parked.
 ---@param paths string[] all files
 ---@param result muster.pipeline.summary
+---@param journal string?
 ---@return string
-function M.parked(paths, result)
+function M.parked(paths, result, journal)
   local lines = {("%d of %d files were parked:"):format(result.parked, result.items)}
   for i = 1, math.min(SHOWN, #result.failures) do lines[i + 1] = line_of(paths, result.failures[i]) end
   if result.parked > SHOWN then lines[#lines + 1] = ("  ... and %d more"):format(result.parked - SHOWN) end
+  if journal then lines[#lines + 1] = "the same command with --retry-failed tries them again" end
   return table.concat(lines, "\n")
 end
 
