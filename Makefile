@@ -108,6 +108,7 @@ run-demo: all
 	$(BUILD)/muster scripts/pipelines/people.lua
 	$(BUILD)/muster scripts/pipelines/limits.lua
 	$(BUILD)/muster scripts/pipelines/copyrights.lua --out $(BUILD)/copyrights.jsonl
+	$(BUILD)/muster scripts/pipelines/copyrights_killed.lua $(BUILD)/killed
 	@echo "demo: people, limits and copyrights ran; $$(wc -l < $(BUILD)/copyrights.jsonl) records" \
 	  "are in $(BUILD)/copyrights.jsonl"
 

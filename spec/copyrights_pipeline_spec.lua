@@ -4,10 +4,12 @@ package.path = "scripts/pipelines/?.lua;scripts/?.lua;scripts/?/init.lua;" .. pa
 local files = require "spec.support.files"
 local fs = require "muster.fs"
 local json = require "muster.json"
+local journal = require "muster.journal"
 local net = require "muster.net"
 local process = require "muster.process"
 local program = require "spec.support.program"
 local service = require "service"
+local support = require "spec.support.service"
 
 --- Runs the script, while this process may answer it: its output, its errors, its exit code.
 local function run(...)
@@ -171,5 +173,95 @@ describe("the pipeline of copyrights.lua", function()
     assert.same({"a_none", "b_free", "c_dep5"}, names_of(ordered))
     local completed = run("--base-url", s.url, "--quiet", "--method", "completed", at())
     assert.equal("a_none", names_of(completed)[3])
+  end))
+end)
+
+describe("copyrights.lua with a journal", function()
+  it("does nothing twice, and tells where it stands", files.inside(function(at)
+    plant(at, settled)
+    plant(at, {a_none = "Author: Jane Doe\n"})
+    local s <close> = listening()
+    local words = {"--base-url", s.url, "--journal", at "journal", at()}
+    local first = run(table.unpack(words))
+    local second, errors, code = run(table.unpack(words))
+    assert.same({first, 0, 1}, {second, code, #s:requests()})
+    assert.equal("Jane Doe", records_of(first)[1].statements[1].holder)
+    assert.matches("3 files, 3 of them by earlier runs, 0 parked", errors)
+    assert(fs.mkdir(at "z"))
+    assert(fs.write(at "z/copyright", "x"))
+    assert.equal(at "journal" .. ": 3 of 4 files are done, 0 parked, 0 under way or interrupted\n",
+      (run("--status", table.unpack(words))))
+  end))
+
+  it("says so if there is no journal whose state could be told", files.inside(function(at)
+    local output, errors, code = run("--status", "--journal", at "journal", at())
+    assert.same({1, ""}, {code, output})
+    assert.matches("^copyrights.lua: there is no journal [^\n]*journal\n$", errors)
+    assert.is_nil(fs.stat(at "journal"))
+  end))
+
+  it("goes on where it was killed, and asks once more what had not been answered", files.inside(function(at)
+    plant(at, settled)
+    plant(at, {a_none = "Author: Jane Doe\n", d_none = "Author: John Doe\n"})
+    local s <close> = listening()
+    s:script {"silent", "ok"}
+    local words = {"--quiet", "--base-url", s.url, "--journal", at "journal", "--out", at "out.jsonl", at()}
+    do
+      local child <close> = assert(process.spawn {program.path, "scripts/pipelines/copyrights.lua", table.unpack(words)})
+      support.until_true(function()
+        local counts = fs.stat(at "journal") and journal.status(at "journal")
+        return counts and counts.done == 3
+      end)
+      child:kill()
+      child:wait()
+    end
+    assert.is_nil(fs.stat(at "out.jsonl"))
+    local _, errors, code = run(table.unpack(words))
+    assert.same({0, ""}, {code, errors})
+    assert.equal(3, #s:requests())
+    local whole = run("--quiet", "--base-url", s.url, at())
+    assert.equal(whole, fs.read(at "out.jsonl"))
+    assert.same({"a_none", "b_free", "c_dep5", "d_none"}, names_of(whole))
+  end))
+
+  it("tries what was parked again if told so", files.inside(function(at)
+    plant(at, {a = "Author: Jane Doe\n" .. GPL, b = settled.b_free})
+    local s <close> = listening()
+    s:script {{status = 400}}
+    local words = {"--quiet", "--base-url", s.url, "--journal", at "journal", at()}
+    local _, errors, code = run(table.unpack(words))
+    assert.equal(3, code)
+    assert.matches("/a/copyright: ask: ", errors)
+    assert.matches("\nthe same command with %-%-retry%-failed tries them again\n", errors)
+    local output
+    output, errors, code = run(table.unpack(words))
+    assert.same({3, {"b"}}, {code, names_of(output)})
+    assert.matches("/a/copyright: [^\n]*earlier run", errors)
+    assert.equal(1, #s:requests())
+    output, errors, code = run("--retry-failed", table.unpack(words))
+    assert.same({0, "", {"a", "b"}}, {code, errors, names_of(output)})
+  end))
+
+  it("notices that its options have changed", files.inside(function(at)
+    plant(at, settled)
+    local words = {"--quiet", "--journal", at "journal", at()}
+    run(table.unpack(words))
+    local output, errors, code = run("--llm", "off", table.unpack(words))
+    assert.same({1, ""}, {code, output})
+    assert.matches("^copyrights.lua: [^\n]*service has changed[^\n]*: %-%-fresh or %-%-mixed\n", errors)
+    for _, way in ipairs {"--mixed", "--fresh"} do
+      output, errors, code = run(way, "--llm", "off", table.unpack(words))
+      assert.same({0, "", {"b_free", "c_dep5"}}, {code, errors, names_of(output)})
+    end
+  end))
+
+  it("is killed and resumed by the demonstration", files.inside(function(at)
+    local s <close> = assert(service.start {latency = 0.03})
+    for i = 1, 12 do plant(at, {["p" .. i] = "Author: Jane Doe\n"}) end
+    local result = assert(process.run {program.path, "--slow", "0", "scripts/pipelines/copyrights_killed.lua",
+      at "demo", "--limit", "1", "--base-url", s.url, at()})
+    assert.same({0, ""}, {result.status, result.stderr})
+    assert.matches("^killed by SIGKILL with %d of 12 files done", result.stdout)
+    assert.matches("\nthe resumed run's output equals an uninterrupted one: 12 records\n$", result.stdout)
   end))
 end)

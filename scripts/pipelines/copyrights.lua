@@ -139,5 +139,5 @@ local result, problem = (settings.quality and measure or main)(settings)
 -- A reader that has seen enough (`| head`) is no failure.
 if not result and not problem:find "[Bb]roken pipe" then stop(1, problem) end
 if result and result.parked > 0 then
-  stop(UNFINISHED, command.parked(settings.paths, result, settings.journal))
+  stop(UNFINISHED, command.parked(settings.paths, result, settings.journal ~= nil))
 end

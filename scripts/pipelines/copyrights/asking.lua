@@ -4,6 +4,7 @@
 -- e-mail addresses are read out of the quotes by the grammar.
 
 local llm = require "muster.llm"
+local pipeline = require "muster.pipeline"
 local schema = require "muster.schema"
 local service = require "service"
 local statements = require "copyrights.statements"
@@ -47,7 +48,7 @@ function M.connect(settings)
     base_url = own and own.url or settings.base_url,
     api_key = own and "none" or nil,
     model = settings.model or models[settings.provider or "openai"],
-    retry = {attempts = 3},
+    retry = {attempts = 3}, cache = pipeline.cache,
     concurrency = own and settings.limit or nil,
   }, own
 end

@@ -1,6 +1,8 @@
 --- The command line of copyrights.lua: what it may say, and what that makes of a run.
 
 local asking = require "copyrights.asking"
+local fs = require "muster.fs"
+local journal = require "muster.journal"
 local options = require "options"
 local record = require "copyrights.record"
 
@@ -111,7 +113,8 @@ end
 ---@return string?
 ---@return any error
 function M.status(settings, files)
-  local counts, err = require "muster.journal".status(settings.journal)
+  if not fs.stat(settings.journal) then return nil, ("there is no journal %s"):format(settings.journal) end
+  local counts, err = journal.status(settings.journal)
   if not counts then return nil, err end
   local under_way = counts.leased + counts.responded
   return ("%s: %d of %d files are done, %d parked, %d under way or interrupted\n"):format(settings.journal, counts.done,
@@ -123,7 +126,7 @@ end
 ---@return string
 function M.explained(err)
   local changed = type(err) == "table" and err.kind == "changed"
-  return tostring(err) .. (changed and "; --fresh begins again, --mixed keeps what is done" or "")
+  return tostring(err) .. (changed and ": --fresh or --mixed" or "")
 end
 
 local SHOWN <const> = 5
@@ -137,13 +140,13 @@ end
 --- What is told of the files that were parked.
 ---@param paths string[] all files
 ---@param result muster.pipeline.summary
----@param journal string?
+---@param journaled boolean? can they be tried again?
 ---@return string
-function M.parked(paths, result, journal)
+function M.parked(paths, result, journaled)
   local lines = {("%d of %d files were parked:"):format(result.parked, result.items)}
   for i = 1, math.min(SHOWN, #result.failures) do lines[i + 1] = line_of(paths, result.failures[i]) end
   if result.parked > SHOWN then lines[#lines + 1] = ("  ... and %d more"):format(result.parked - SHOWN) end
-  if journal then lines[#lines + 1] = "the same command with --retry-failed tries them again" end
+  if journaled then lines[#lines + 1] = "the same command with --retry-failed tries them again" end
   return table.concat(lines, "\n")
 end
 
