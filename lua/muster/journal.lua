@@ -105,7 +105,7 @@ local function decoded(text)
   return value
 end
 
-local function not_granted(claim)
+local function not_granted(self, claim)
   local found = claim.found
   local state = found.state
   if state == "leased" or state == "responded" then state = "taken" end
@@ -130,7 +130,7 @@ function Journal:claim(key, info)
   ok, err = group.claim(self, claim)
   if not ok then return file.fail(self.path, err) end
   local item = claim.item
-  if not item then return not_granted(claim) end
+  if not item then return not_granted(self, claim) end
   return {key = key, state = item.state, todo = true, attempts = item.attempts, raw = item.raw}
 end
 
