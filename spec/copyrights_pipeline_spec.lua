@@ -207,7 +207,8 @@ describe("copyrights.lua with a journal", function()
     s:script {"silent", "ok"}
     local words = {"--quiet", "--base-url", s.url, "--journal", at "journal", "--out", at "out.jsonl", at()}
     do
-      local child <close> = assert(process.spawn {program.path, "scripts/pipelines/copyrights.lua", table.unpack(words)})
+      local command = {program.path, "scripts/pipelines/copyrights.lua", table.unpack(words)}
+      local child <close> = assert(process.spawn(command))
       support.until_true(function()
         local counts = fs.stat(at "journal") and journal.status(at "journal")
         return counts and counts.done == 3
