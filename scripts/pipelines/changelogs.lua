@@ -3,8 +3,8 @@
 --   muster changelogs.lua [--out FILE.jsonl] [PATH...]
 --   muster changelogs.lua --serve [--port N] [PATH...]
 --
--- A pipeline over the changelogs of the packages: files, unpacked by gzip, an LPeg grammar (changelogs/grammar.lua), one
--- record a release; to a file, or as Server-Sent Events to a page in the browser, as the files are done.
+-- A pipeline over the changelogs of the packages: files, unpacked by gzip, an LPeg grammar (changelogs/grammar.lua),
+-- one record a release; to a file, or as Server-Sent Events to a page in the browser, as the files are done.
 
 local here = arg[0]:match "^(.*)/" or "."
 package.path = ("%s/?.lua;%s/../?.lua;%s"):format(here, here, package.path)

@@ -53,11 +53,16 @@ function Browser:eval(expression)
   return answer.result.value
 end
 
---- Waits until an expression is true in the page.
+local WAIT = [[new Promise((done, fail) => {
+  const end = Date.now() + 30000;
+  const look = () => (%s) ? done(true) : Date.now() > end ? fail(new Error(%s)) : setTimeout(look, 10);
+  look();
+})]]
+
+--- Waits until an expression is true in the page; raises if that takes too long.
 ---@async
 function Browser:wait_for(expression)
-  return self:eval(("new Promise(done => { const look = () => (%s) ? done(true) : setTimeout(look, 10); look(); })")
-    :format(expression))
+  return self:eval(WAIT:format(expression, json.encode("waited for " .. expression)))
 end
 
 --- Goes to an address, and waits for the document.
@@ -98,7 +103,8 @@ end
 --- What a screen is like: width, height, dark.
 ---@async
 function Browser:screen(width, height, dark)
-  self:call("Emulation.setDeviceMetricsOverride", {width = width, height = height, deviceScaleFactor = 1, mobile = false})
+  self:call("Emulation.setDeviceMetricsOverride",
+    {width = width, height = height, deviceScaleFactor = 1, mobile = false})
   self:call("Emulation.setEmulatedMedia",
     {features = {{name = "prefers-color-scheme", value = dark and "dark" or "light"}}})
 end
@@ -107,21 +113,25 @@ end
 ---@async
 function Browser:picture() return self:call("Page.captureScreenshot", {format = "png"}).data end
 
-function Browser:__close()
+--- Ends it.
+---@async
+function Browser:close()
   self.child:kill()
   self.child:close()
-  fs.rm(self.home, {recursive = true, missing_ok = true})
+  self.home:close()
 end
 
---- Starts one; closed with its scope.
+Browser.__close = Browser.close
+
+--- Starts one, which is closed with its scope.
 ---@async
 ---@param program string
 ---@return spec.browser
 function M.start(program)
   local home = assert(fs.tmp_dir())
   local child = assert(process.spawn({"sh", "-c", COMMAND, "sh", program},
-    {env = {HOME = tostring(home.path or home)}, stderr = "null", group = true}))
-  local self = setmetatable({child = child, home = home.path or home, last = 0}, Browser)
+    {env = {HOME = home.path}, stderr = "null", group = true}))
+  local self = setmetatable({child = child, home = home, last = 0}, Browser)
   local target = self:call("Target.createTarget", {url = "about:blank"}).targetId
   self.session = self:call("Target.attachToTarget", {targetId = target, flatten = true}).sessionId
   return self

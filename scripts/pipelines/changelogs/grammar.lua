@@ -73,10 +73,8 @@ end
 local digit, space = R "09", S " \t\r\n"
 local up_to_nine = digit * digit^-8 * -digit -- more digits are no bug, and might be no integer
 
-local function bug(mark) return space^0 * any_case "bug"^-1 * P "#"^-1 * space^-1 * mark * (up_to_nine / math.tointeger) end
-
-local number = Cc "closes"
-local closes = any_case "closes:" * Cg(bug(number)) * (space^0 * "," * Cg(bug(number)))^0
+local bug = Cg(space^0 * any_case "bug"^-1 * P "#"^-1 * space^-1 * Cc "closes" * (up_to_nine / math.tointeger))
+local closes = any_case "closes:" * bug * (space^0 * "," * bug)^0
 
 local four = digit * digit * digit * digit
 local cve = Cg(Cc "cves" * (C(any_case "cve" * "-" * four * "-" * four * digit^-15) / string.upper) * -digit)

@@ -1,5 +1,5 @@
---- The page, and the streams that it reads: each request for records is a run of the pipeline of its own, which lasts as
---- long as somebody reads: a slow reader holds it back, one that goes away ends it.
+--- The page, and the streams that it reads: each request for records is a run of the pipeline of its own, which lasts
+--- as long as somebody reads: a slow reader holds it back, one that goes away ends it.
 local files = require "changelogs.files"
 local fs = require "muster.fs"
 local http = require "muster.http"
