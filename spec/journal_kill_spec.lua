@@ -7,7 +7,7 @@ local program = require "spec.support.program"
 local files = require "spec.support.files"
 local fs = require "muster.fs"
 
-local ITEMS, AT_ONCE, KILLS = 120, 8, 12
+local ITEMS, AT_ONCE, KILLS = 300, 8, 12
 
 --- Works through all items; calls are told in a file, what is acknowledged on stdout.
 local worker = [[
@@ -37,7 +37,8 @@ local worker = [[
   say "all\n"
 ]]
 
---- Runs it until it has said so many lines, and soon after kills it; nil: lets it end. What it acknowledged goes into `said`.
+--- Runs it until it has said so many lines, and soon after kills it; nil: lets it end. What it acknowledged goes into
+--- `said`.
 local function run(path, lines, said)
   local child <close> = assert(process.spawn(
     {program.path, "--slow", "0", "-e", worker:format(path, ITEMS, AT_ONCE)}, {stderr = "inherit"}))
@@ -72,7 +73,7 @@ describe("a journal whose process is killed", function()
   it("at random instants loses nothing, and does nothing twice", files.inside(function(at)
     local path, said, kills = at "run.journal", {}, 0
     repeat
-      local lines = kills < KILLS and math.random(1, 2 * ITEMS // KILLS) or nil
+      local lines = kills < KILLS and math.random(1, ITEMS // KILLS) or nil
       local over = run(path, lines, said)
       if not over then kills = kills + 1 end
       check(path, said)
