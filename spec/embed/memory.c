@@ -175,6 +175,7 @@ static bool try_working(const char *code, long n, bool goes_on) {
   muster *m = prepare(&r, &L);
   if (strstr(code, "async")) run_script(m, "async = require 'muster'");
   if (strstr(code, "json")) run_script(m, "json = require 'muster.json'");
+  if (strstr(code, "store")) run_script(m, "store = require 'muster.store'");
   r.goes_on = goes_on;
   r.n = n;
   run_short(m, &r, code);
@@ -337,6 +338,19 @@ static bool try_json(long n, bool goes_on) {
       n, goes_on);
 }
 
+static bool try_stores(long n, bool goes_on) {
+  return try_working(
+      "local db <close> = assert(store.open ':memory:')\n"
+      "assert(db:exec 'CREATE TABLE t (x UNIQUE, y)')\n"
+      "assert(db:run_many('INSERT INTO t VALUES (?, :y)', {{1, 'a'}, {[1] = 2, y = store.blob 'b'}}))\n"
+      "for row in db:query 'SELECT * FROM t' do assert(row.x) end\n"
+      "local tx <close> = assert(db:transaction())\n"
+      "local ok, err = tx:exec('INSERT INTO t VALUES (1, ?)', 0.5)\n"
+      "assert(ok == nil and (err.table == 't' or err == 'not enough memory'), err)\n"
+      "assert(tx:one('SELECT count(*) AS n FROM t').n == 2 and tx:commit())",
+      n, goes_on);
+}
+
 static bool try_reports(long n, bool goes_on) {
   return try_working(
       "local lock, sem, ch = async.lock(), async.semaphore(2), async.channel()\n"
@@ -358,6 +372,7 @@ static void coroutines(void) { every_n(try_coroutines); }
 static void errors(void) { every_n(try_errors); }
 static void modules(void) { every_n(try_require); }
 static void texts(void) { every_n(try_json); }
+static void stores(void) { every_n(try_stores); }
 static void live_tasks(void) { every_n(try_reports); }
 static void loading(void) { every_n(try_loading); }
 static void tasks(void) { every_n(try_tasks); }
@@ -396,6 +411,7 @@ int main(void) {
       {"memory: errors and their tracebacks", errors},
       {"memory: modules that await", modules},
       {"memory: JSON", texts},
+      {"memory: stores", stores},
       {"memory: reports of live tasks", live_tasks},
       {NULL, NULL},
   };

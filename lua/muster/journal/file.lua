@@ -24,11 +24,12 @@ local schema = ([[
 ---@return nil
 ---@return muster.error
 function M.fail(path, err)
+  if type(err) ~= "table" or err.path == path and not err.code then return nil, err end
+  local kind, text = err.kind, err.message
   if err.code == "SQLITE_NOTADB" or (err.code or ""):find "^SQLITE_CORRUPT" then
-    return nil, failure.new("corrupt", "journal " .. path, ("it is damaged (%s): bring back a copy, or remove it")
-      :format(err.message), {code = err.code, path = path})
+    kind, text = "corrupt", ("it is damaged (%s): bring back a copy, or remove it"):format(text)
   end
-  return nil, err
+  return nil, failure.new(kind, "journal " .. path, text, {code = err.code, path = path, retryable = err.retryable})
 end
 
 -- ---- whose it is ----
@@ -62,7 +63,7 @@ local function lock(path, share)
   if ok then return db end
   if db then db:close() end
   if err.kind == "busy" then return locked(path) end
-  return nil, err
+  return M.fail(path, err)
 end
 
 -- ---- what is in it ----
@@ -144,7 +145,8 @@ end
 local function set_up(db, path, opts)
   local ok, err = prepare(db, path)
   if ok then ok, err = check_fingerprint(db, path, opts) end
-  if ok and not opts.share then ok, err = db:exec(set_meta, "holder", json.encode(me())) end
+  if ok and opts.share then ok, err = db:exec "DELETE FROM meta WHERE name = 'holder'"
+  elseif ok then ok, err = db:exec(set_meta, "holder", json.encode(me())) end
   if not ok then return nil, err end
   return true
 end
