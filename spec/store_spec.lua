@@ -318,6 +318,21 @@ describe("run_many", function()
     assert.equal(1, count(db))
   end))
 
+  it("takes rows that are large, a few at a time", with_db(function(db)
+    local rows, large = {}, ("x"):rep(1000000)
+    for i = 1, 12 do rows[i] = {i, large .. i} end
+    assert.equal(12, db:run_many("INSERT INTO t (id, name) VALUES (?, ?)", rows).changes)
+    rows[11][1], rows[12][1] = 13, 13
+    for i = 1, 10 do rows[i][1] = 20 + i end
+    assert.equal(12, count(db))
+    for i = 1, 12 do rows[i][2] = large .. "!" .. i end
+    local err = spec.failed("sqlite", "SQLITE_CONSTRAINT_PRIMARYKEY",
+                            db:run_many("INSERT INTO t (id, name) VALUES (?, ?)", rows))
+    assert.equal(12, err.row)
+    assert.equal(12, count(db))
+    assert.equal(1000002, db:one("SELECT length(name) AS n FROM t WHERE id = 12").n)
+  end))
+
   it("gives the rows that come of it", with_db(function(db)
     local insert = "INSERT INTO t (id) VALUES (?) ON CONFLICT DO NOTHING RETURNING id, id * 2 AS twice"
     assert.same({{id = 1, twice = 2}, {id = 2, twice = 4}}, db:run_many(insert, {{1}, {2}, {1}}).rows)

@@ -32,7 +32,9 @@ local STATES = {"pending", "leased", "responded", "done", "failed", "parked"}
 local kinds = options.kinds
 local known = {
   fingerprint = {function(v) return type(v) == "string" or type(v) == "table" end, "a string or a table"},
-  group_commit = kinds.seconds, lease = kinds.seconds, fresh = kinds.flag, mixed = kinds.flag, share = kinds.flag,
+  group_commit = {function(v) return kinds.seconds[1](v) and v <= 60 end, "a number of seconds, at most 60"},
+  lease = {function(v) return type(v) == "number" and v > 0 and v < math.huge end, "a number of seconds, above 0"},
+  fresh = kinds.flag, mixed = kinds.flag, share = kinds.flag,
 }
 
 -- ---- opening and closing ----

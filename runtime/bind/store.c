@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { MOST_BYTES = 4 << 20 }; /* of a request with many rows */
+
 typedef struct {
   mu_store_db *db; /* NULL: closed */
 } handle;
@@ -95,6 +97,12 @@ static int executed(lua_State *L, int status, lua_KContext index) {
   return 1;
 }
 
+static int batched(lua_State *L, int status, lua_KContext index) {
+  int n = executed(L, status, index);
+  if (n == 1) lua_pushvalue(L, 5);
+  return 2;
+}
+
 /* The call of that kind with the SQL at 2 and the arguments from 3 on; or NULL: closed. It goes below the arguments. */
 static mu_store_job *begin(lua_State *L, mu_store_what kind, const char *what) {
   mu_enter(L, mu_self(L), what);
@@ -137,24 +145,37 @@ static int db_post(lua_State *L) {
   return 0;
 }
 
-/* db:batch(sql, rows, first, last) -> as exec, with `rows` if there are any. Rows: tables of parameters */
+/* Adds rows first to last of the list at 3 to the request, as many as fit; returns the last one that did. */
+static lua_Integer put_rows(lua_State *L, mu_store_job *job, lua_Integer first, lua_Integer last) {
+  int row = lua_gettop(L) + 1;
+  for (lua_Integer i = first; i <= last; i++) {
+    if (i > first && job->request.size > MOST_BYTES) return i - 1;
+    if (lua_rawgeti(L, 3, i) != LUA_TTABLE)
+      mu_store_refuse(L, "store.run_many: row %I must be a table, got %s", (LUAI_UACINT)i,
+                      luaL_typename(L, -1));
+    mu_store_put_row(L, job, row, "run_many");
+    lua_pop(L, 1);
+  }
+  return last;
+}
+
+/* db:batch(sql, rows, first, last, part) -> as exec, with `rows` if there are any; how far it came. Rows: tables of
+** parameters. Not all of them may fit into a request: then a part of them is done, or else the result is false. */
 static int db_batch(lua_State *L) {
   mu_enter(L, mu_self(L), "run_many");
   mu_store_db *db = check(L);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_Integer first = luaL_checkinteger(L, 4), last = luaL_checkinteger(L, 5);
+  bool part = lua_toboolean(L, 6);
   lua_settop(L, 5);
   if (!db) return closed(L, "run_many");
   mu_store_job *job = new_call(L, db, MU_STORE_BATCH);
   mu_store_put_sql(L, job, 2, "run_many");
-  for (lua_Integer i = first; i <= last; i++) {
-    if (lua_rawgeti(L, 3, i) != LUA_TTABLE)
-      return mu_store_refuse(L, "store.run_many: row %I must be a table, got %s", (LUAI_UACINT)i,
-                             luaL_typename(L, -1));
-    mu_store_put_row(L, job, 7, "run_many");
-    lua_pop(L, 1);
-  }
-  return await(L, job, executed);
+  lua_Integer done = put_rows(L, job, first, last);
+  if (done < last && !part) return lua_pushboolean(L, false), 1;
+  lua_pushinteger(L, done);
+  lua_replace(L, 5);
+  return await(L, job, batched);
 }
 
 static int prepared(lua_State *L, int status, lua_KContext index) {

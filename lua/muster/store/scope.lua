@@ -103,41 +103,59 @@ end
 
 -- ---- many rows ----
 
---- Chunks of rows, of a list or an iterator: list, first, last.
+--- Chunks of rows: of a list, which is one, or an iterator.
 local function chunks(rows)
-  if type(rows) == "function" then
+  if type(rows) == "table" then
+    local given = false
     return function()
-      local list, n = {}, 0
-      for row in rows do
-        n = n + 1
-        list[n] = row
-        if n == CHUNK then break end
-      end
-      if n > 0 then return list, 1, n end
+      if given then return nil end
+      given = true
+      return rows, #rows
     end
   end
-  local next_first = 1
   return function()
-    local first, last = next_first, math.min(next_first + CHUNK - 1, #rows)
-    next_first = last + 1
-    if first <= last then return rows, first, last end
+    local list, n = {}, 0
+    for row in rows do
+      n = n + 1
+      list[n] = row
+      if n == CHUNK then break end
+    end
+    if n > 0 then return list, n end
   end
+end
+
+local function add_done(total, done)
+  total.changes, total.last_id = total.changes + done.changes, done.last_id
+  if not done.rows then return end
+  total.rows = total.rows or {}
+  table.move(done.rows, 1, #done.rows, #total.rows + 1, total.rows)
+end
+
+--- Runs the rows of a list, as many at a time as the thread takes.
+local function run_list(tx, sql, list, n, before, total)
+  local first = 1
+  while first <= n do
+    local done, last = call(tx, "run_many", tx.core.batch, sql, list, first, math.min(first + CHUNK - 1, n), true)
+    if not done then
+      if last.row then last.row = before + first - 1 + last.row end
+      return nil, last
+    end
+    add_done(total, done)
+    first = last + 1
+  end
+  return true
 end
 
 local function run_chunks(self, sql, rows)
   local total, before = {changes = 0, last_id = 0}, 0
   local tx <close>, err = self:transaction()
   if not tx then return nil, err end
-  for list, first, last in chunks(rows) do
-    local done, problem = call(tx, "run_many", self.core.batch, sql, list, first, last)
-    if not done then
-      if problem.row then problem.row = before + problem.row end
-      return nil, problem
-    end
-    if done.rows then total.rows = table.move(done.rows, 1, #done.rows, #(total.rows or {}) + 1, total.rows or {}) end
-    total.changes, total.last_id, before = total.changes + done.changes, done.last_id, before + last - first + 1
-  end
   local ok
+  for list, n in chunks(rows) do
+    ok, err = run_list(tx, sql, list, n, before, total)
+    if not ok then return nil, err end
+    before = before + n
+  end
   ok, err = tx:commit()
   if not ok then return nil, err end
   return total
@@ -147,14 +165,16 @@ end
 ---@async
 ---@param sql string
 ---@param rows table[]|fun(): table?
----@return {changes: integer, last_id: integer}?
+---@return muster.store.done?
 ---@return muster.error? err its `row` is the number of the row that failed
 function Scope:run_many(sql, rows)
-  if type(rows) == "table" and #rows <= CHUNK then
-    return call(self, "run_many", self.core.batch, sql, rows, 1, #rows)
-  end
   if type(rows) ~= "table" and type(rows) ~= "function" then
     error("store.run_many: rows must be a list or an iterator, got " .. type(rows), 2)
+  end
+  if type(rows) == "table" and #rows <= CHUNK then
+    local done, err = call(self, "run_many", self.core.batch, sql, rows, 1, #rows)
+    if done then return done end
+    if done == nil then return nil, err end -- false: they are too large to go at a time
   end
   return run_chunks(self, sql, rows)
 end
