@@ -3,7 +3,8 @@
 #   setup.sh          compiler, Lua 5.4 with its libraries, busted
 #   setup.sh --bench  also what `make bench`, and the specs of HTTP against a real server, want: nginx, openssl, wrk,
 #                     and the clients that the bench compares with
-#   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind
+#   setup.sh --dev    also what `make lint` and `make valgrind` want: luacheck, clang, clang-format, valgrind; and the
+#                     browser in which specs look at pages: chromium
 # Quiet and quick when nothing is missing. Without apt, or without root, it prints the list and exits 1.
 set -u
 
@@ -66,6 +67,7 @@ check_all() {
   command_from luacheck lua-check
   command_from clang clang
   command_from clang-format clang-format
+  command_from chromium chromium # which looks at the pages of reports, in specs
   command_from valgrind valgrind
   file_from /usr/include/valgrind/valgrind.h valgrind # which a build with it is told by of each C stack
 }
