@@ -14,6 +14,11 @@
 -- once. The records reach the sink in the order of the source. With a journal an item's result and that it is done are
 -- one commit, and the output is what the journal holds: exactly once, though a call that was under way when the run
 -- was killed is made again.
+--
+-- run:run {report = "run.html"} also writes a page on the run, to look at: see muster.report. It shows records in their
+-- source texts if stages set item.text and item.spans, or if the pipeline has `text = function(item, record) return
+-- text, spans end`, which is called for the items that are shown. Spans are those of a grammar's match, of grounding,
+-- or {field = {first, last}}.
 local async = require "muster"
 local fingerprint = require "muster.pipeline.fingerprint"
 local item_of = require "muster.pipeline.item"
@@ -52,7 +57,7 @@ local known = {
   buffer = options.kinds.size, journal = a_string, fingerprint = a_table, timeout = options.kinds.seconds,
   on_error = {function(v) return policies[v] end, '"park", "skip" or "stop"'},
   order = {function(v) return v == "input" or v == "completion" end, '"input" or "completion"'},
-  many = options.kinds.flag, client = a_table, limiter = a_table,
+  many = options.kinds.flag, client = a_table, limiter = a_table, text = a_function,
 }
 
 local function stage_of(i, value)
@@ -97,7 +102,7 @@ local function make(_, spec)
     name = opts.name or "pipeline", source = from, stages = stages, sink = to, key = opts.key,
     limit = opts.limit or DEFAULT_LIMIT, buffer = opts.buffer, journal_path = opts.journal, timeout = opts.timeout,
     on_error = opts.on_error or "park", ordered = opts.order ~= "completion", many = opts.many, client = opts.client,
-    limiter = opts.limiter, fingerprint = opts.fingerprint or {},
+    limiter = opts.limiter, text = opts.text, fingerprint = opts.fingerprint or {},
   }, Pipeline)
 end
 
@@ -109,6 +114,7 @@ end
 ---@field bar muster.progress
 ---@field journal muster.journal|false
 ---@field writer table of the sink
+---@field observer muster.pipeline.observer? of a run that is reported on
 ---@field stopped any the error for which no more items are taken
 
 --- The items of the source, one at a time: what async.stream pulls.
@@ -169,6 +175,7 @@ end
 --- Deals with what has come of an item. Nil and an error if the run cannot go on.
 local function take(self, item)
   self.summary:count(item)
+  if self.observer then self.observer:add(item) end
   if self.bar then
     if item.state == "done" then self.bar:done() else self.bar:fail() end
   end
@@ -181,7 +188,8 @@ end
 
 local function go_through(self)
   local p = self.pipeline
-  local stream <close> = async.stream(feed(self), function(item) return process(self, item) end,
+  local work = self.observer and self.observer:timed(process) or process
+  local stream <close> = async.stream(feed(self), function(item) return work(self, item) end,
     {limit = p.limit, ordered = p.ordered, buffer = p.buffer})
   for item in stream do
     local ok, err = take(self, item)
@@ -211,6 +219,7 @@ end
 
 local run_options = {
   fresh = options.kinds.flag, mixed = options.kinds.flag, retry_failed = options.kinds.flag, quiet = options.kinds.flag,
+  report = a_string,
 }
 
 local function run(self, p, opts)
@@ -231,11 +240,20 @@ local function run(self, p, opts)
   return written, problem
 end
 
+--- What the report is made by; false if there is to be none; nil and an error.
+local function observed(self, opts, counts)
+  if not opts.report then return false end
+  local observer, err = require "muster.pipeline.observe".new(self, opts.report)
+  if observer then observer.summary = counts end
+  return observer, err
+end
+
 --- Runs it: every item of the source that the journal does not know to be done.
 ---@async
----@param opts {fresh: boolean?, mixed: boolean?, retry_failed: boolean?, quiet: boolean?}?
+---@param opts {fresh: boolean?, mixed: boolean?, retry_failed: boolean?, quiet: boolean?, report: string?}?
 --- fresh: forget what earlier runs have done; mixed: keep it, though the script or the schema has changed;
---- retry_failed: try the parked and skipped items again; quiet: show no progress
+--- retry_failed: try the parked and skipped items again; quiet: show no progress;
+--- report: the path of an HTML file to look at, which is written at the end, however that comes
 ---@return muster.pipeline.summary? summary
 ---@return any error
 ---@return muster.pipeline.summary? summary how far the run has come, if it failed
@@ -244,9 +262,16 @@ function Pipeline:run(opts)
   local counts = summary.new(self, async.now)
   local bar <close> = progress.start {label = self.name, total = self.source.total, quiet = opts.quiet or false,
     client = self.client, limiter = self.limiter}
-  local ok, err = run({pipeline = self, summary = counts, bar = bar}, self, opts)
+  local observer <close>, problem = observed(self, opts, counts)
+  if observer == nil then return nil, problem end
+  local pipeline = observer and observer.pipeline or self
+  local ok, err = run({pipeline = pipeline, summary = counts, bar = bar, observer = observer or nil}, self, opts)
   counts:finish()
   bar:finish()
+  if observer then
+    local written, why = observer:write(counts, err)
+    if ok and not written then ok, err = nil, why end
+  end
   if ok then return counts end
   return nil, err, counts
 end
