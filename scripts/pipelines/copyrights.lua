@@ -56,12 +56,21 @@ local function validate(made)
   return record.schema:validate(made)
 end
 
+--- For the report: the text of a file, and where in it the statements are.
+local function places(settings)
+  return function(item, made)
+    local source = files.read(item.value, settings.max_bytes)
+    return source, made and {statements = made.statements}
+  end
+end
+
 local function copyrights(settings, paths, client, sink)
   return pipeline {
     name = "copyrights", source = pipeline.source.files(paths),
     {"read", read(settings)}, {"parse", parse}, {"ask", ask(client)}, {"merge", merge}, {"validate", validate},
     sink = sink, limit = settings.limit, order = settings.method == "ordered" and "input" or "completion",
     client = client, journal = settings.journal, fingerprint = command.fingerprint(settings),
+    text = settings.report and places(settings),
   }
 end
 
