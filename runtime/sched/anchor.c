@@ -10,7 +10,7 @@
 enum { FIRST_CAPACITY = 64, SPARE_MINIMUM = 1024, TRIM_SECONDS = 1 };
 
 /* While coroutines are this many, the collector waits longer between its cycles. */
-enum { MANY = 1000, TOO_MANY = 256 * 1024, USUAL_PAUSE = 200, LONG_PAUSE = 300 };
+enum { MANY = 200, TOO_MANY = 256 * 1024, USUAL_PAUSE = 200, LONG_PAUSE = 300 };
 
 static void no_memory(lua_State *L) { luaL_error(L, "not enough memory"); }
 
