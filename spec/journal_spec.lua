@@ -44,8 +44,8 @@ describe("an item", function()
       assert.same({key = "a", state = "leased", todo = true, attempts = 1}, j:claim("a", {source = "x"}))
       assert.is_true(j:responded("a", "raw \0 text"))
       assert.is_true(j:done("a", {name = "Alice", tags = {1, 2}}))
-      assert.same({key = "a", state = "done", todo = false, attempts = 1, result = {name = "Alice", tags = {1, 2}}},
-                  j:claim "a")
+      assert.same({key = "a", state = "done", todo = false, own = true, attempts = 1,
+                   result = {name = "Alice", tags = {1, 2}}}, j:claim "a")
     end
     local j <close> = open()
     assert.same({name = "Alice", tags = {1, 2}}, j:claim("a").result)

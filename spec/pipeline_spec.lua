@@ -219,7 +219,8 @@ describe("a pipeline, misused,", function()
       ["pipeline: stage 1 must be a function, or {name, function, limit=}, got number"] = {source = {}, 5},
       ["pipeline: stage ask: unknown option 'limits'"] = {source = {}, {"ask", print, limits = 3}},
       ["pipeline: unknown option 'sauce'"] = {source = {}, sauce = 1},
-      ["pipeline: option 'on_error' must be \"park\", \"skip\" or \"stop\", got \"die\""] = {source = {}, on_error = "die"},
+      ["pipeline: option 'on_error' must be \"park\", \"skip\" or \"stop\", got \"die\""]
+        = {source = {}, on_error = "die"},
       ["pipeline: option 'limit' must be an integer of at least 1, got 0"] = {source = {}, limit = 0},
     } do
       local ok, err = pcall(pipeline, spec)
