@@ -409,4 +409,22 @@ describe("process: spawn", function()
       print(child:is_running())]]}
     assert.same({"true\n", "", 0}, {output, errors, code})
   end))
+
+  it("an interrupt that comes while it is started cancels, and does no harm later", checked(function()
+    finally(program.remove_files)
+    local _, errors, code = program.run {"-e", [[
+      local async, process, uv = require "muster", require "muster.process", require "luv"
+      local spawn = uv.spawn
+      function uv.spawn(...)
+        local handle, pid = spawn(...)
+        uv.spawn = spawn
+        uv.kill(uv.os_getpid(), "sigint")
+        return handle, pid
+      end
+      local ok, err = pcall(process.run, {"true"})
+      assert(not ok and async.is_cancelled(err))
+      async.shield(process.run, {"sleep", "0.2"}) -- the other has ended by then
+      error(err, 0)]]}
+    assert.same({"muster: interrupted\n", 130}, {errors, code})
+  end))
 end)

@@ -116,7 +116,7 @@ local function start(program, arguments, opts, plan)
     args = arguments, env = environment(opts), cwd = opts.cwd, stdio = plan.inherited, detached = opts.group,
   }, function(status, signal)
     child.status, child.signal = status, signal
-    handle:close()
+    if handle then handle:close() end -- an interrupt may have come before it was known here
     child.exited:set()
   end)
   if not handle then return nil, pid end
