@@ -165,6 +165,20 @@ describe("the pipeline of copyrights.lua", function()
     assert.matches("/f/copyright: read: a directory", errors)
   end))
 
+  it("writes a page on the run, in which the statements are marked in their files", files.inside(function(at)
+    plant(at, {a = "", b = settled.b_free})
+    local _, errors, code = run("--quiet", "--report", at "run.html", at())
+    assert.equal(3, code)
+    assert.not_matches("traceback", errors)
+    local page = fs.read(at "run.html")
+    for _, what in ipairs {"/a/copyright", "/b/copyright", "Copyright 2001 Jane", "statements%[1%]", "empty"} do
+      assert.matches(what, page)
+    end
+    _, errors, code = run("--quiet", "--report", at "none/run.html", at())
+    assert.equal(1, code)
+    assert.matches("^copyrights.lua: [^\n]*none", errors)
+  end))
+
   it("writes in the order of the files, though answers come late", files.inside(function(at)
     plant(at, settled)
     plant(at, {a_none = "Nothing at all.\n"})
