@@ -144,6 +144,8 @@ bench: all $(BENCHES)
 	@$(BUILD)/muster scripts/bench/server.lua
 	@echo
 	@$(BUILD)/muster --slow 0 scripts/bench/extract.lua
+	@echo
+	@$(BUILD)/muster --slow 0 scripts/bench/pipeline.lua
 
 $(BUILD)/bench/plain_http: BENCH_LIBS := -lcurl
 
