@@ -1,6 +1,8 @@
 -- async.dump() and the text of the tree of who awaits whom.
 
 local async = require "muster"
+local http = require "muster.http"
+local net = require "muster.net"
 local program = require "spec.support.program"
 local diagnosis = require "muster.diagnosis"
 local virtual = require "muster.test".virtual
@@ -36,6 +38,15 @@ local function branch_of(name)
   end
   return table.concat(lines, "\n")
 end
+
+it("a dump leaves numbers in URLs as they are", function()
+  local server <close> = assert(net.listen("127.0.0.1", 0))
+  with_tasks(function(add)
+    local url = ("http://127.0.0.1:%d/12345"):format(server.port)
+    add("asks", http.get, url)
+    assert.truthy(branch_of("asks"):find("'" .. url .. "'", 1, true), branch_of "asks")
+  end)
+end)
 
 local function forever()
   async.suspend(function() end)

@@ -50,9 +50,14 @@ local function holders_of(nodes, wait)
   return in_words(names, " and ")
 end
 
+--- Numbers in groups of three digits, but not those in quotes, which are parts of names and URLs.
+local function with_groups(text)
+  return (text:gsub("([^']*)('?[^']*'?)", function(plain, quoted) return plain:gsub("%d+", grouped) .. quoted end))
+end
+
 local function one_wait(nodes, wait)
-  local text = wait.on and name_of_id(nodes, wait.on) or wait.what:gsub("%d+", grouped)
-  local detail = wait.detail and wait.detail:gsub("%d+", grouped) or wait.left and duration(wait.left) .. " left"
+  local text = wait.on and name_of_id(nodes, wait.on) or with_groups(wait.what)
+  local detail = wait.detail and with_groups(wait.detail) or wait.left and duration(wait.left) .. " left"
   local holders = holders_of(nodes, wait)
   if detail then text = ("%s (%s)"):format(text, detail) end
   if holders then text = ("%s, held by %s"):format(text, holders) end
