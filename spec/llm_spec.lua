@@ -23,6 +23,8 @@ describe("llm.client", function()
       {{retry = {attempts = "x"}}, "'attempts'"}, {{timeout = {conect = 5}}, "'timeout'"},
       {{headers = {5}}, "'headers'"}, {{headers = {["X-A"] = "a\r\nB: c"}}, "'headers'"}, {{extra = {1}}, "'extra'"},
       {{max_tokens = 1 / 0}, "'max_tokens'"},
+      {{base_url = "me:pw@host/v1"}, "got ***@host/v1"}, {{api_key = 12345678}, "'api_key' must be a string or a function"},
+      {{base_url = "localhost:8080/v1"}, "'base_url' must be a URL such as https://host/v1, got localhost:8080/v1"},
       {{api_key = "a\n"}, "the API key must be a string of one line"}, {{api_key = ""}, "the API key"},
       {{budget = {money = 1}}, "needs prices"}, {{cache = {}}, "'cache'"}, {{concurrency = 0}, "'concurrency'"},
     }

@@ -77,7 +77,9 @@ end
 
 M.client = {
   provider = {function(v) return type(v) == "string" or is_adapter(v) end, "a name or an adapter"},
-  base_url = not_empty, model = not_empty, limiter = a_table, retry = a_table,
+  base_url = {function(v) return type(v) == "string" and v:find "^%a[%w+.-]*://." ~= nil end,
+              "a URL such as https://host/v1"},
+  model = not_empty, limiter = a_table, retry = a_table,
   api_key = {function(v) return type(v) == "string" or is_callable(v) end, "a string or a function"},
   cache = {function(v) return type(v) == "table" and v.get and v.put end, "an object with methods 'get' and 'put'"},
   hooks = {is_hooks, "a table of functions: request, response, error, retry, reask"},
@@ -125,6 +127,12 @@ for name, kind in pairs(extract) do estimate[name] = kind end
 
 local function fail(text, ...) error(text:format(...), 0) end
 
+--- A value for an error: keys and passwords are not shown.
+local function shown(name, value)
+  if name == "api_key" then return type(value) end
+  return (tostring(value):gsub("[^/@]*@", "***@"))
+end
+
 local function check(what, opts, known)
   if opts == nil then return {} end
   if type(opts) ~= "table" then fail("%s: options must be a table, got %s", what, type(opts)) end
@@ -132,7 +140,7 @@ local function check(what, opts, known)
     local kind = known[name]
     if not kind then fail("%s: unknown option '%s'", what, tostring(name)) end
     if not kind[1](value) then
-      fail("%s: option '%s' must be %s, got %s", what, name, kind[2], tostring(value))
+      fail("%s: option '%s' must be %s, got %s", what, name, kind[2], shown(name, value))
     end
   end
   return opts
