@@ -365,6 +365,29 @@ describe("llm: budgets", function()
     assert.equal("budget", err.kind)
   end))
 
+  it("count what came to nothing when the service had it", virtual(function()
+    local client = client_of({broken(), said "x"}, {budget = {tokens = 6000}, max_tokens = 100})
+    local _, meta = client:chat(("x"):rep(2000))
+    local usage = client:usage()
+    assert.equal(15, meta.usage.total)
+    assert.is_true(usage.lost > 500 and usage.lost < 600, tostring(usage.lost))
+    assert.equal(15 + usage.lost, client.budget.used.tokens)
+    local unsent = broken "connect"
+    unsent.err.phase = "connect"
+    client = client_of({unsent, said "x"}, {budget = {tokens = 6000}, max_tokens = 100})
+    client:chat "x"
+    assert.equal(0, client:usage().lost)
+  end))
+
+  it("are not crossed by what comes to nothing again and again", virtual(function()
+    local client, transport, limiter = client_of({broken()}, {budget = {tokens = 4500}, max_tokens = 100,
+      retry = {attempts = 1000, budget = retry.budget {floor = 1000}}})
+    local _, err = client:chat(("x"):rep(4000))
+    assert.equal("budget", err.kind)
+    assert.is_true(client.budget.used.tokens <= 4500 and #transport.requests < 5, tostring(#transport.requests))
+    assert_idle(client, transport, limiter)
+  end))
+
   it("of money need the price of the model", virtual(function()
     local client, transport = client_of({said "x"}, {budget = {money = 1}, prices = {m = {input = 1, output = 1}}})
     for _, call in ipairs {"chat", "stream"} do

@@ -91,7 +91,7 @@ end
 
 local function new_totals()
   return {requests = 0, answers = 0, seconds = 0, items = 0, failed = 0, retries = 0, reasks = 0, input = 0, output = 0,
-          total = 0}
+          total = 0, lost = 0}
 end
 
 --- Times that are not given are those that there are.
@@ -209,7 +209,8 @@ function Client:estimate(node, texts, opts)
 end
 
 --- What all calls so far have used: requests, answers, seconds (of requests, one after the other), items, failed,
---- retries, reasks, input, output, total, cached, cost.
+--- retries, reasks, input, output, total, cached, cost; lost: tokens, as estimated, of prompts that came to nothing
+--- when the service had them, which may be on the bill. Budgets count those too.
 ---@return table
 function Client:usage()
   local copy = {}

@@ -222,7 +222,7 @@ function partial:close() end
 function client:estimate(schema, texts, options) end
 
 ---What all calls so far have used: requests, answers, seconds, items, failed, retries, reasks, input, output, total,
----cached, cost.
+---cached, cost; lost: tokens of prompts that came to nothing when the service had them, which may be on the bill.
 ---@return table
 function client:usage() end
 

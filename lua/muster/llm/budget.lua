@@ -118,6 +118,19 @@ function Budget:reserve(tokens, money, measure)
   return wait(self, tokens, money, measure)
 end
 
+--- Counts what nobody had reserved: a request that came to nothing.
+---@param tokens number
+---@param money number
+function Budget:spend(tokens, money)
+  self.used.tokens, self.used.money = self.used.tokens + tokens, self.used.money + money
+end
+
+--- The error if what is spent and what is reserved are too much together, by what came to nothing.
+function Budget:crossed()
+  if fits(self, 0, 0) then return nil end
+  return shortage(self, "tokens", self.held.tokens, "tokens") or shortage(self, "money", self.held.money, "of money")
+end
+
 --- All who wait get this error instead.
 ---@param err table
 function Budget:turn_away(err)

@@ -165,21 +165,35 @@ local function stop(client, err)
   if client.budget then client.budget:turn_away(err) end
 end
 
+--- Phases of a connection in which the service has the request, and works on it: it may have to be paid for.
+local at_work = {first_byte = true, body = true}
+
+--- What came to nothing may be on the bill all the same: the budget counts its prompt. Not the usage, which is what was
+--- told, or answered; it is in `lost`.
+local function lose(ex)
+  local client = ex.client
+  local tokens = client.estimator:input(#ex.text)
+  client.totals.lost = client.totals.lost + tokens
+  if client.budget then client.budget:spend(tokens, cost.of(ex.job.price, {input = tokens, output = 0}) or 0) end
+end
+
 local function failed(ex, permit, err)
   local client = ex.client
   judge(permit, err)
   err = client.clean(err)
   ex.last = err
+  if not err.status and at_work[err.phase] then lose(ex) end
   if err.fatal then stop(client, err) end
   fire(client, "error", err, info_of(ex, "error"))
   return nil, err
 end
 
 --- The error of the deadline, with that of the last try, which is what a person wants to know.
-local function late(ex)
+local function late(ex, phase)
   local last = ex.last and "; the last try ended with: " .. tostring(ex.last) or ""
   return core.error("timeout", ("llm: the deadline of %.6g seconds has passed%s"):format(ex.client.deadline, last),
-    {retryable = false, deadline_exceeded = true, seconds = ex.client.deadline, last = ex.last})
+    {retryable = false, deadline_exceeded = true, seconds = ex.client.deadline, last = ex.last,
+     phase = phase})
 end
 
 --- Closes the permit of an attempt, unless a stream keeps it.
@@ -197,13 +211,15 @@ local function admitted(permit, ex, once, from, cooling)
   local client, job = ex.client, ex.job
   job.free = job.free + math.max(0, core.now() - from - cooling)
   if client.stopped then return nil, client.stopped end
+  local result
+  local err = client.budget and client.budget:crossed()
+  if err then return nil, err end
   local left = job:time_left()
   if left <= 0 then return nil, late(ex) end
   job.attempts, client.totals.requests = job.attempts + 1, client.totals.requests + 1
   ex.permit = permit
-  local result, err
   if left == math.huge then result, err = once(ex) else result, err = core.move_on_after(left, once, ex) end
-  if result == false then err = late(ex) end
+  if result == false then err = late(ex, "body") end
   if not result then return failed(ex, permit, err) end
   if not result.live then
     fire(client, "response", result, info_of(ex, "response"))
