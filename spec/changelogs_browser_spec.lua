@@ -3,7 +3,7 @@
 package.path = "scripts/pipelines/?.lua;" .. package.path
 
 local async = require "muster"
-local browser = require "spec.support.browser"
+local browser = require "spec.support.devtools"
 local samples = require "spec.support.changelogs"
 local web = require "changelogs.web"
 

@@ -278,6 +278,10 @@ describe("changelogs: the command", function()
       assert.same({"", case[2]}, {output, code})
       assert.matches("changelogs.lua: .*" .. case[3], errors)
     end
+    samples.write(dir.path, "x/changelog", "nothing of ours\n")
+    local _, problems, status = program.run {script, dir.path}
+    assert.equal(1, status)
+    assert.matches("1 parked.*changelogs.lua: none of the files could be read\n$", problems)
     local output, _, code = program.run {script, "--help"}
     assert.same({"usage:", 0}, {output:sub(1, 6), code})
   end)

@@ -92,6 +92,7 @@ local function write_records(settings)
     counts.records = found.releases -- without those that another file turned out to have, too
     print_summary(counts, found)
   end
+  if counts.done == 0 then stop(1, "none of the files could be read") end
 end
 
 local function serve(settings)

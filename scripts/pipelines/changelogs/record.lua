@@ -1,7 +1,9 @@
 --- Records of the entries of a changelog: numbers, dates and lists instead of text.
 local date = require "muster.date"
-local grammar = require "changelogs.grammar"
+local grammar = require "muster.grammar"
 local json = require "muster.json"
+local lpeg = require "lpeg"
+local references = require "changelogs.grammar".references
 
 local M = {}
 
@@ -74,29 +76,26 @@ end
 
 -- ---- dates ----
 
-local months = {jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10, nov = 11,
-  dec = 12}
-local utc_names = {GMT = "+0000", UTC = "+0000", Z = "+0000"}
+local digit, sign = lpeg.R "09", lpeg.S "+-"
+local two = digit * digit
+local utc_names = {GMT = "+00:00", UTC = "+00:00", Z = "+00:00"}
 
---- Days of a month; what February has depends on the year.
-local function days_in(year, month)
-  if month ~= 2 then return (month == 4 or month == 6 or month == 9 or month == 11) and 30 or 31 end
-  return (year % 4 == 0 and year % 100 ~= 0 or year % 400 == 0) and 29 or 28
-end
+-- "Mon, 26 Dec 2022 15:30:00 +0100", in its many spellings. The day of the week, wrong at times, does not matter.
+local stamp = grammar.template("{day:date} {clock:clock} {zone:zone}", {define = {
+  clock = digit * digit^-1 * ":" * two * ":" * two,
+  zone = (lpeg.C(sign * two) * lpeg.C(two) / "%1:%2") + lpeg.R("AZ")^1 / utc_names,
+}})
 
---- "Mon, 26 Dec 2022 15:30:00 +0100" as RFC 3339 has it; nil if there is no such time. The day of the week, which is
---- wrong at times, does not matter.
+--- A date as RFC 3339 has it; nil if there is no such time.
 ---@param text string
 ---@return string?
 function M.date(text)
-  local day, month, year, clock, zone = text:match "(%d%d?)%s+(%a+)%s+(%d%d%d%d)%s+(%d%d?:%d%d:%d%d)%s+(%S+)"
-  month = month and months[month:sub(1, 3):lower()]
-  if not month then return nil end
-  local sign, hours, minutes = (utc_names[zone] or zone):match "^([+-])(%d%d)(%d%d)$"
-  if not sign or tonumber(day) > days_in(tonumber(year), month) then return nil end
-  if #clock == 7 then clock = "0" .. clock end
-  local stamp = ("%s-%02d-%02dT%s%s%s:%s"):format(year, month, day, clock, sign, hours, minutes)
-  return date.rfc3339(stamp) and tonumber(minutes) < 60 and tonumber(hours) < 24 and stamp or nil
+  local found = stamp:find(text)
+  if not found then return nil end
+  local fields = found.fields
+  local written = ("%sT%8s%s"):format(fields.day, fields.clock, fields.zone):gsub(" ", "0")
+  local hours, minutes = written:match "(%d%d):(%d%d)$"
+  return date.rfc3339(written) and tonumber(hours) < 24 and tonumber(minutes) < 60 and written or nil
 end
 
 -- ---- records ----
@@ -106,13 +105,13 @@ end
 ---@return changelogs.record
 function M.of(entry)
   local changes = M.utf8(entry.changes)
-  local closes, cves = grammar.references(changes)
+  local closes, cves = references(changes)
   local written = entry.date and M.utf8(entry.date)
-  local stamp = written and M.date(written)
+  local moment = written and M.date(written)
   local urgency = entry.metadata:match "[Uu][Rr][Gg][Ee][Nn][Cc][Yy]=%s*(%a+)"
   return setmetatable({
     package = entry.package, version = M.utf8(entry.version),
-    date = stamp, date_text = not stamp and word(written) or nil,
+    date = moment, date_text = not moment and word(written) or nil,
     maintainer = word(entry.maintainer and M.utf8(entry.maintainer)), email = word(entry.email and M.utf8(entry.email)),
     distribution = word(M.utf8(entry.distributions)), urgency = urgency and urgency:lower(),
     closes = json.array(closes), cves = json.array(cves), changes = changes_of(changes),
