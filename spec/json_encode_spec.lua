@@ -174,3 +174,54 @@ describe("json.encode", function()
     assert.error_matches(function() json.encode(1, {invalid_utf8 = "x"}) end, "invalid option 'x'")
   end)
 end)
+
+describe("json.prepare", function()
+  local function ordered() return setmetatable({b = 1, a = {true}, c = "x"}, {__keys = {"c", "b"}}) end
+
+  it("has a table written as it was then, wherever it is", function()
+    local list, object = {1, {x = "\xFF"}}, ordered()
+    assert.equal(list, json.prepare(list, {invalid_utf8 = "replace"}))
+    assert.equal(object, json.prepare(object))
+    assert.equal('[1,{"x":"\u{FFFD}"}]', json.encode(list))
+    list[3], object.a = 2, nil
+    assert.equal('[[1,{"x":"\u{FFFD}"}],{"k":{"c":"x","b":1,"a":[true]}},0]', json.encode {list, {k = object}, 0})
+  end)
+
+  it("writes anew what is canonical or pretty", function()
+    local object = json.prepare(ordered())
+    object.c = "y"
+    assert.equal('[{"a":[true],"b":1,"c":"y"}]', json.encode({object}, {canonical = true}))
+    assert.equal('{\n  "c": "y",\n  "b": 1,\n  "a": [\n    true\n  ]\n}', json.encode(object, {pretty = true}))
+  end)
+
+  it("does so again for a table that was prepared before", function()
+    local object = json.prepare(ordered())
+    object.b = 2
+    assert.equal('{"c":"x","b":2,"a":[true]}', json.encode(json.prepare(object)))
+  end)
+
+  it("reads the text of a metatable, and no other value there", function()
+    local function with(text) return json.encode {setmetatable({1}, {__json = text})} end
+    assert.equal("[x]", with "x")
+    assert.equal("[]", with "")
+    for _, value in ipairs {1, false, {}} do assert.equal("[[1]]", with(value)) end
+  end)
+
+  it("takes no other tables, and nothing that cannot be written", function()
+    local function fails(text, ...)
+      local ok, err = pcall(json.prepare, ...)
+      assert.is_false(ok)
+      assert.truthy(err:find(text, 1, true), err)
+    end
+    fails("json.prepare: expected a table, got string", "x")
+    for _, t in ipairs {json.array(), json.object(), setmetatable({}, {__index = {}}), setmetatable({}, {__metatable = 1})} do
+      fails("json.prepare: the table has a metatable already", t)
+    end
+    fails("json.encode: a: a function cannot be written", {a = print})
+    fails("json.encode: [1]: the string is not valid UTF-8", {"\xFF"})
+    local t = json.prepare {1}
+    t[1] = print
+    fails("a function cannot be written", t)
+    fails("a function cannot be written", t) -- and its text is gone
+  end)
+end)

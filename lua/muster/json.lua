@@ -34,6 +34,28 @@ function M.object(t) return mark("json.object", t, core.objects) end
 ---@return boolean
 function M.is_array(t) return type(t) == "table" and getmetatable(t) == core.arrays end
 
+--- The order of keys that the metatable of a table says. Raises if it says more.
+local function keys_of(t)
+  local meta = getmetatable(t)
+  if meta == nil then return nil end
+  for name in pairs(type(meta) == "table" and meta or {false}) do
+    if name ~= "__keys" and name ~= "__json" then error("json.prepare: the table has a metatable already", 3) end
+  end
+  return meta.__keys
+end
+
+--- Writes a table once: from now on `encode` writes that text for it, wherever it is, and whatever becomes of it; but
+--- what is canonical or pretty is written anew. For what is a part of many texts, as a schema is in requests.
+---@param t table without a metatable, or with no more than `__keys`
+---@param options table? of encode: invalid_utf8, max_depth
+---@return table t
+function M.prepare(t, options)
+  if type(t) ~= "table" then error("json.prepare: expected a table, got " .. type(t), 2) end
+  local meta = {__keys = keys_of(t)}
+  meta.__json = core.encode(setmetatable(t, meta), options)
+  return t
+end
+
 -- ---- JSON in the middle of prose ----
 
 --- Position of the "[" or "{" that the fence before `from` encloses, if it encloses any.

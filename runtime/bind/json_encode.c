@@ -92,6 +92,18 @@ static void write_break(lua_State *L, mu_json_encoder *e, uint32_t depth) {
 
 static bool is_list(const mu_json_open *f) { return f->way <= MU_JSON_LIST_GET; }
 
+/* Writes the text that the metatable on top of L has for its table, if it has one. A text is of one form only. */
+static bool write_prepared(lua_State *L, mu_json_encoder *e) {
+  if (e->canonical || e->pretty) return false;
+  lua_pushliteral(L, "__json");
+  bool has = lua_rawget(L, -2) == LUA_TSTRING;
+  size_t size;
+  const char *text = has ? lua_tolstring(L, -1, &size) : NULL;
+  if (has) write(L, e, text, size);
+  lua_pop(L, 1);
+  return has;
+}
+
 /* Does the metatable of the table at index say how it is written? It stays in force for the choice below. */
 static mu_json_way choose(lua_State *L, mu_json_encoder *e, int index) {
   mu_json_way map = e->canonical ? MU_JSON_MAP_KEYS : MU_JSON_MAP_NEXT;
@@ -100,9 +112,11 @@ static mu_json_way choose(lua_State *L, mu_json_encoder *e, int index) {
     mu_json_push_objects(L);
     bool list = lua_rawequal(L, -3, -2), object = lua_rawequal(L, -3, -1);
     lua_pop(L, 2);
+    bool written = !list && !object && write_prepared(L, e);
     lua_pushliteral(L, "__keys");
     bool keys = lua_rawget(L, -2) == LUA_TTABLE;
     lua_settop(L, index);
+    if (written) return MU_JSON_WRITTEN;
     if (list) return MU_JSON_LIST_NEXT;
     if (keys) return MU_JSON_MAP_KEYS;
     if (object) return map;
@@ -130,6 +144,10 @@ static void open(lua_State *L, mu_json_encoder *e) {
   if (e->depth++ == e->max_depth) mu_json_refuse_depth(L, e);
   f.way = choose(L, e, f.base);
   e->depth--;
+  if (f.way == MU_JSON_WRITTEN) {
+    e->frames.size -= sizeof f;
+    return lua_pop(L, 1);
+  }
   if (f.way == MU_JSON_MAP_KEYS) f.n = push_keys(L, e);
   else lua_pushnil(L);
   *mu_json_frame_of(e, e->depth++) = f;

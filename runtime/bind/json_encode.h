@@ -9,7 +9,8 @@ typedef enum {
   MU_JSON_LIST_NEXT, /* by lua_next, as long as that gives 1, 2, 3 and so on; the key is above the table */
   MU_JSON_LIST_GET,  /* by position */
   MU_JSON_MAP_NEXT,  /* by lua_next */
-  MU_JSON_MAP_KEYS   /* in the order of the list of keys above the table */
+  MU_JSON_MAP_KEYS,  /* in the order of the list of keys above the table */
+  MU_JSON_WRITTEN    /* as a text that was prepared: it is no frame */
 } mu_json_way;
 
 typedef struct {

@@ -69,7 +69,7 @@ local function tools_of(call, quirks)
   local kept = kept_tools[quirks.no_strict and true or false]
   local made = kept[call.tools]
   if not made then
-    made = tools(call.tools, quirks)
+    made = wire.prepare(tools(call.tools, quirks))
     kept[call.tools] = made
   end
   return made

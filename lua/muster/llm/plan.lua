@@ -29,7 +29,7 @@ local function make(node)
   local parameters = root:json_schema {strict = true}
   local strict = parameters and true or nil
   local name = wire.tool_name(root.name or "record")
-  parameters = parameters or root:json_schema()
+  parameters = wire.prepare(parameters or root:json_schema())
   return setmetatable({
     schema = node, root = root, key = key, name = name, strict = strict, parameters = parameters,
     tools = {{name = name, description = root.description or "The record.", parameters = parameters, strict = strict}},

@@ -21,6 +21,11 @@ local as_sent = {invalid_utf8 = "replace"}
 ---@return string
 function M.encode(value) return json.encode(value, as_sent) end
 
+--- The same table, which is written once, and not in each request again. It must not change any more.
+---@param t table
+---@return table t
+function M.prepare(t) return json.prepare(t, as_sent) end
+
 --- The value, or nil where JSON had null.
 function M.given(value)
   if value == json.null then return nil end
