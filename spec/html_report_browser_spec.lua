@@ -1,5 +1,5 @@
 -- The page of muster.report in a real browser: what is there once its script has run, and how it answers.
-local browser = require "spec.support.browser"
+local browser = require "spec.support.devtools"
 local failure = require "muster.failure"
 local fs = require "muster.fs"
 local json = require "muster.json"
@@ -37,7 +37,7 @@ local function shown(r, hash)
   local path = directory.path .. "/run.html"
   assert(r:write(path))
   page:call("Page.navigate", {url = "file://" .. path .. (hash and "#" .. hash or "")})
-  page:wait_for(("location.pathname === %s && document.documentElement.dataset.ready"):format(json.encode(path)))
+  page:wait_for(("location.pathname === %s && document.documentElement?.dataset.ready"):format(json.encode(path)))
   local dom = page:eval "document.documentElement.outerHTML"
   return (dom:gsub("<script.-</script>", ""):gsub("<style.-</style>", ""):gsub("\u{A0}", " "):gsub("&nbsp;", " "))
 end

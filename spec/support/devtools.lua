@@ -72,7 +72,7 @@ function Browser:open(url)
   self:wait_for(("location.href.startsWith(%s) && document.readyState === 'complete'"):format(json.encode(url)))
 end
 
-local codes = {Enter = 13, Escape = 27, Tab = 9, ArrowLeft = 37, ArrowRight = 39}
+local codes = {Enter = 13, Escape = 27, Tab = 9, ArrowLeft = 37, ArrowUp = 38, ArrowRight = 39, ArrowDown = 40}
 local texts = {Enter = "\r"}
 
 --- Presses keys: names such as "Enter", or characters.
