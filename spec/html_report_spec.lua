@@ -52,6 +52,15 @@ describe("a report", function()
     assert.same({2, 2, 2}, {data.latency.p50, data.latency.p99, data.latency.max})
   end))
 
+  it("shows records with their keys in order", function()
+    local r = report.new()
+    r:add {result = {b = 1, c = {e = 2, d = 3}, a = 4}}
+    r:add {result = setmetatable({b = 1, a = 2}, {__keys = {"b", "a"}})}
+    local items = data_of(r:html()).items
+    assert.equal('{"a":4,"b":1,"c":{"d":3,"e":2}}', (items[1].record:gsub("%s", "")))
+    assert.equal('{"b":1,"a":2}', (items[2].record:gsub("%s", "")))
+  end)
+
   it("counts by status, and errors by kind and stage", function()
     local r = report.new()
     local timeout = failure.new("timeout", "ask", "no answer")
@@ -97,8 +106,8 @@ describe("a report", function()
   it("tells what the client has used since it began", function()
     local used = {input = 10, output = 1, cost = 0.5}
     local r = report.new {client = {usage = function() return {input = used.input, output = used.output,
-      cost = used.cost} end}}
-    used = {input = 30, output = 5, cost = 0.75}
+      cost = used.cost, seconds = used.seconds, rate = used.rate, note = used.note} end}}
+    used = {input = 30, output = 5, cost = 0.75, seconds = 0 / 0, rate = math.huge, note = print}
     assert.same({input = 20, output = 4, cost = 0.25}, data_of(r:html()).usage)
   end)
 

@@ -201,12 +201,14 @@ function Report:watch() return self.limiter:start(self.began) end
 
 -- ---- the page ----
 
---- What the client has used since the report began.
+--- What the client has used since the report began: numbers, and whether some are estimates.
 local function usage_of(self)
   if not self.client then return nil end
-  local used = self.client:usage()
-  for name, before in pairs(self.used_before) do
-    if type(before) == "number" and type(used[name]) == "number" then used[name] = used[name] - before end
+  local used = {}
+  for name, value in pairs(self.client:usage()) do
+    local before = self.used_before[name]
+    if type(value) == "number" then value = value - (type(before) == "number" and before or 0) end
+    if type(value) == "boolean" or type(value) == "number" and math.abs(value) < math.huge then used[name] = value end
   end
   return used
 end
@@ -239,7 +241,7 @@ end
 ---@param summary table? of a pipeline's run: records, recalled, seconds
 ---@param err any why the run did not come to its end
 ---@return string html
-function M.html(self, summary, err)
+function Report:html(summary, err)
   local json, page = require "muster.json", require "muster.report.page"
   local sample, items = self.sample, shown(self)
   self.limiter:look(self.began, true)
@@ -254,7 +256,6 @@ function M.html(self, summary, err)
       failed = sample.failed, others = #sample.others, rest = sample.rest},
   })
 end
-Report.html = M.html
 
 --- Writes the page: others see the old file, or the whole new one.
 ---@async

@@ -30,13 +30,16 @@ local pipeline = {}
 ---@field fingerprint table<string, any>? what results depend on beside the script: texts, schemas, tables of options
 ---@field client muster.llm.client? whose tokens and cost progress shows
 ---@field limiter muster.limiter? whose waiters progress shows
+---@field text (fun(item: muster.pipeline.item, record: any): string?, any)? the source text of an item, and the spans
+---of its record, for the report; else what stages set as `item.text` and `item.spans`
 
 ---@class muster.pipeline
 local Pipeline = {}
 
 ---Runs it: every item that the journal does not know to be done.
 ---@async
----@param options {fresh: boolean?, mixed: boolean?, retry_failed: boolean?, quiet: boolean?}? fresh: forget what
+---@param options {fresh: boolean?, mixed: boolean?, retry_failed: boolean?, quiet: boolean?, report: string?}?
+---report: the path of an HTML file on the run, which is written at its end, however that comes; fresh: forget what
 ---earlier runs have done; mixed: keep it, though the script or a schema has changed; retry_failed: try the parked and
 ---skipped items again; quiet: show no progress
 ---@return muster.pipeline.summary? summary tostring() reads well

@@ -42,7 +42,8 @@ end
 local function readable(value)
   if value == nil then return nil end
   if type(value) == "string" then return value end
-  local ok, text = pcall(json.encode, value, {pretty = true, invalid_utf8 = "replace"})
+  local own_order = type(value) == "table" and type(getmetatable(value)) == "table" and getmetatable(value).__keys
+  local ok, text = pcall(json.encode, value, {pretty = true, canonical = not own_order, invalid_utf8 = "replace"})
   return ok and text or plain(value)
 end
 
