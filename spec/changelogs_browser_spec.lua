@@ -4,12 +4,21 @@ package.path = "scripts/pipelines/?.lua;" .. package.path
 
 local async = require "muster"
 local browser = require "spec.support.devtools"
+local fs = require "muster.fs"
 local samples = require "spec.support.changelogs"
 local web = require "changelogs.web"
 
+local path = "scripts/pipelines/changelogs/page.html"
 local chromium = browser.program()
 
 describe("changelogs: the page", function()
+  it("is one file, which needs no other", function()
+    local html = assert(fs.read(path))
+    for _, pattern in ipairs {"<link", "<script [^>]*src", "<img", "@import", "url%(", "import%("} do
+      assert.is_nil(html:find(pattern))
+    end
+  end)
+
   if not chromium then
     pending("needs chromium (scripts/tools/setup.sh --dev installs it)")
     return
@@ -24,7 +33,7 @@ describe("changelogs: the page", function()
     return function()
       dir = samples.tree()
       if prepare then prepare() end
-      server = assert(web.serve({dir.path, port = 0, limit = 4}, "scripts/pipelines/changelogs/page.html"))
+      server = assert(web.serve({dir.path, port = 0, limit = 4}, path))
       finally(function()
         page:open "about:blank"
         server:stop(0)
