@@ -17,6 +17,7 @@ local journal = {}
 ---@field key string
 ---@field state "pending"|"leased"|"responded"|"done"|"failed"|"parked"|"taken"
 ---@field todo boolean? of claim: is it for the caller to do?
+---@field own boolean? of claim, if there is nothing to do: was this opening of the journal the last to claim it?
 ---@field attempts integer how often it was claimed
 ---@field info any as it was claimed with
 ---@field raw string? the response that was saved
