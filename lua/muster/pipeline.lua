@@ -285,4 +285,13 @@ function Pipeline:status()
   return require "muster.journal".status(self.journal_path)
 end
 
+--- Runs it as a script's arguments say: --fresh, --mixed, --retry-failed, --status, --report FILE, --quiet, --help.
+---@async
+---@param arguments string[] `arg`
+---@return integer code for os.exit: 0; 1 if the run could not go on; 2 for a wrong option; 3 if items failed
+function Pipeline:main(arguments)
+  if type(arguments) ~= "table" then error("pipeline:main: expected the arguments, got " .. type(arguments), 2) end
+  return require "muster.pipeline.command".main(self, arguments)
+end
+
 return setmetatable(M, {__call = make})

@@ -53,6 +53,13 @@ function Pipeline:run(options) end
 ---@return muster.error?
 function Pipeline:status() end
 
+---Runs it as a script's arguments say: --fresh, --mixed, --retry-failed, --status, --report FILE, --quiet, --help. It
+---prints the summary, and on stderr what failed. `os.exit(p:main(arg))`
+---@async
+---@param arguments string[]
+---@return integer code 0; 1 if the run could not go on; 2 for a wrong option; 3 if items failed
+function Pipeline:main(arguments) end
+
 ---@class muster.pipeline.summary
 ---@field items integer that were dealt with
 ---@field done integer
