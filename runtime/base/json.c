@@ -14,6 +14,13 @@ void mu_json_free(mu_json *s) {
   mu_buffer_free(&s->scratch);
 }
 
+void mu_json_restart(mu_json *s, uint32_t max_depth) {
+  mu_buffer levels = s->levels, text = s->text, scratch = s->scratch;
+  levels.size = text.size = scratch.size = 0;
+  *s = (mu_json){
+      .max_depth = max_depth, .state = MU_JSON_AT_START, .levels = levels, .text = text, .scratch = scratch};
+}
+
 void mu_json_feed(mu_json *s, const char *chunk, size_t size) {
   s->before = mu_json_offset(s);
   s->at = s->begin = chunk;

@@ -69,6 +69,9 @@ typedef struct {
 void mu_json_begin(mu_json *s, uint32_t max_depth, mu_alloc alloc, void *data);
 void mu_json_free(mu_json *s);
 
+/* Forgets the text, for another one: as free and begin, but the memory is kept. */
+void mu_json_restart(mu_json *s, uint32_t max_depth);
+
 /* The next chunk, which must stay until it is used up. */
 void mu_json_feed(mu_json *s, const char *chunk, size_t size);
 mu_json_event mu_json_next(mu_json *s);

@@ -52,6 +52,14 @@ mu_json_builder *mu_json_new_builder(lua_State *L, uint32_t steps, int user_valu
 void mu_json_release(mu_json_builder *b);
 int mu_json_collect(lua_State *L);
 
+/* A userdata that one call leaves to the next: a new one for each would be the collector's work, twice with a finalizer.
+** take: pushes it, and it is the caller's; or pushes nil, false. keep: the value at index; raises on no memory. */
+bool mu_json_take_spare(lua_State *L, const void *key);
+void mu_json_keep_spare(lua_State *L, int index, const void *key);
+
+/* Bytes of memory that a spare one may hold. */
+enum { MU_JSON_SPARE_ROOM = 64 * 1024 };
+
 /* Pushes what is at MU_JSON_ARRAYS; the metatable of marked objects. */
 void mu_json_push_arrays(lua_State *L);
 void mu_json_push_objects(lua_State *L);

@@ -24,6 +24,22 @@ int mu_json_collect(lua_State *L) {
   return 0;
 }
 
+bool mu_json_take_spare(lua_State *L, const void *key) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TUSERDATA) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return false;
+  }
+  lua_pushboolean(L, false); /* its place stays */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  return true;
+}
+
+void mu_json_keep_spare(lua_State *L, int index, const void *key) {
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
 static void push_marked(lua_State *L, const void *key, const char *name) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
@@ -75,6 +91,20 @@ void mu_json_push_null_option(lua_State *L, int index) {
 
 /* ---- whole texts ---- */
 
+static const char spare = 's';
+
+/* Pushes a builder for a whole text: that of the last call, if it has left it. */
+static mu_json_builder *push_builder(lua_State *L) {
+  if (!mu_json_take_spare(L, &spare)) {
+    lua_pop(L, 1);
+    return mu_json_new_builder(L, 0, 0, lua_upvalueindex(2));
+  }
+  mu_json_builder *b = lua_touserdata(L, -1);
+  mu_json_restart(&b->scan, MU_JSON_DEPTH);
+  b->frames.size = 0;
+  return b;
+}
+
 /* Sets the slots of the stack for a text at 1 with options at 2; pushes a builder onto them for a moment: it stays in
 ** the slot of what was closed, since nothing is closed here. */
 static mu_json_builder *prepare(lua_State *L) {
@@ -85,17 +115,19 @@ static mu_json_builder *prepare(lua_State *L) {
   lua_settop(L, 2);
   mu_json_push_arrays(L);
   mu_json_push_null_option(L, 2);
-  mu_json_builder *b = mu_json_new_builder(L, 0, 0, lua_upvalueindex(2));
-  b->scan.max_depth = (uint32_t)mu_json_integer_option(L, 2, "max_depth", MU_JSON_DEPTH_MOST, MU_JSON_DEPTH);
+  lua_Integer max_depth = mu_json_integer_option(L, 2, "max_depth", MU_JSON_DEPTH_MOST, MU_JSON_DEPTH);
+  mu_json_builder *b = push_builder(L);
+  b->scan.max_depth = (uint32_t)max_depth;
   mu_json_feed(&b->scan, text, size);
   return b;
 }
 
-/* The value is on top of L. A builder that holds nothing needs no finalizer. */
+/* The value is on top of L. The builder stays for the next call, without what is large. */
 static void finished(lua_State *L, mu_json_builder *b) {
-  mu_json_release(b);
-  lua_pushnil(L);
-  lua_setmetatable(L, MU_JSON_CLOSED);
+  const mu_json *s = &b->scan;
+  if (b->frames.room + s->levels.room + s->text.room + s->scratch.room > MU_JSON_SPARE_ROOM)
+    mu_json_release(b);
+  mu_json_keep_spare(L, MU_JSON_CLOSED, &spare);
 }
 
 static int failed(lua_State *L, mu_json_builder *b) {

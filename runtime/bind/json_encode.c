@@ -252,15 +252,31 @@ static bool replaces(lua_State *L) {
   return choice == 1;
 }
 
-static mu_json_encoder *push_encoder(lua_State *L) {
-  static const char *const names[] = {"canonical", "pretty", "max_depth", "invalid_utf8", NULL};
-  mu_check_options(L, 2, names);
+static const char spare = 's';
+
+/* That of the last call, if it has left it. */
+static mu_json_encoder *push_empty_encoder(lua_State *L) {
+  if (mu_json_take_spare(L, &spare)) return lua_touserdata(L, -1);
   void *data;
   lua_Alloc alloc = lua_getallocf(L, &data);
+  lua_pop(L, 1);
   mu_json_encoder *e = lua_newuserdatauv(L, sizeof *e, 0);
   *e = (mu_json_encoder){.out = MU_BUFFER(alloc, data), .frames = MU_BUFFER(alloc, data)};
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
+  return e;
+}
+
+static void keep(lua_State *L, mu_json_encoder *e) {
+  if (e->out.room + e->frames.room > MU_JSON_SPARE_ROOM) release(e);
+  e->out.size = e->frames.size = 0;
+  mu_json_keep_spare(L, 3, &spare);
+}
+
+static mu_json_encoder *push_encoder(lua_State *L) {
+  static const char *const names[] = {"canonical", "pretty", "max_depth", "invalid_utf8", NULL};
+  mu_check_options(L, 2, names);
+  mu_json_encoder *e = push_empty_encoder(L);
   e->canonical = mu_json_flag_option(L, 2, "canonical", false);
   e->pretty = mu_json_flag_option(L, 2, "pretty", false);
   e->max_depth = (uint32_t)mu_json_integer_option(L, 2, "max_depth", MU_JSON_DEPTH_MOST, MU_JSON_DEPTH);
@@ -278,9 +294,7 @@ static int encode(lua_State *L) {
   while (e->depth)
     if (step(L, e)) write_value(L, e);
   lua_pushlstring(L, e->out.at, e->out.size);
-  release(e);
-  lua_pushnil(L);
-  lua_setmetatable(L, 3);
+  keep(L, e);
   return 1;
 }
 
