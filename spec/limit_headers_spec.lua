@@ -88,6 +88,16 @@ describe("rate limit headers", function()
     end
   end)
 
+  it("are found among thousands of other names, long ones too, in any case", function()
+    for i = 1, 3000 do
+      assert.is_nil(headers.numbers(http_headers.of {"X-" .. i, "1", ("x"):rep(100) .. i, "2"}))
+      if i % 500 == 0 then
+        assert.equal(i, (headers.numbers(http_headers.of {"X-RateLimit-Limit-Requests", tostring(i)})))
+      end
+    end
+    assert.equal(7, (headers.numbers {[1] = "x", [{}] = "y", ["x-RATELIMIT-limit-requests"] = "7"}))
+  end)
+
   it("count a reset in the past as now", function()
     assert.same({reset = 0}, headers.parse({["anthropic-ratelimit-requests-reset"] = "1999-01-01T00:00:00Z"}).requests)
   end)

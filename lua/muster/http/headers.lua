@@ -38,7 +38,7 @@ local function each(self)
   local i = -1
   return function()
     i = i + 2
-    return rawget(self, i), rawget(self, i + 1)
+    return self[i], self[i + 1] -- nil at the end, as `find` says
   end
 end
 

@@ -113,13 +113,25 @@ end
 
 local none <const> = {}
 
+local MOST_NAMES, LONGEST_NAME = 1000, 64
+local kept, n_kept = {}, 0 -- the places of names as they come, or false: services send the same in each answer
+
+local function place_of(name)
+  if type(name) ~= "string" or #name > LONGEST_NAME then return false end
+  local place = places[name:lower()] or false
+  if n_kept == MOST_NAMES then kept, n_kept = {}, 0 end
+  kept[name], n_kept = place, n_kept + 1
+  return place
+end
+
 --- The values of the four at their places, if they are all there is of limits; else a table that is empty, and whether
 --- there is anything. One look at each header: most services say nothing of limits, and to look for each name would
 --- take longer.
 local function values_of(headers)
   local found
   for name, value in pairs(headers) do
-    local place = type(name) == "string" and places[name:lower()]
+    local place = kept[name]
+    if place == nil then place = place_of(name) end
     if place then
       found = found or {}
       if place == 0 or found[place] ~= nil then return none, true end
