@@ -35,8 +35,8 @@ end
 
 --- What is wrong with the arguments of a function is raised where the script calls it.
 local function checked(check, ...)
-  local ok, a, b = pcall(check, ...)
-  if ok then return a, b end
+  local ok, a, b, c, d = pcall(check, ...)
+  if ok then return a, b, c, d end
   error(a, type(a) == "string" and 3 or 0)
 end
 
@@ -85,7 +85,7 @@ local function prepare(what, self, opts)
   elseif body ~= nil or opts.headers or opts.auth then
     lines = default_lines(options.headers(what, self.headers, opts), body, kind)
   end
-  return {settings = settings, body = body, lines = lines, length = length}
+  return settings, body, lines, length
 end
 
 local function resolved(what, self, url, opts)
@@ -99,13 +99,12 @@ end
 
 local function request(what, self, method, url, opts)
   local full = checked(resolved, what, self, url, opts)
-  local made = checked(prepare, what, self, opts)
+  local settings, body, lines, length = checked(prepare, what, self, opts)
   if not full then return nil, core.failure("bad_url", "url", url, "it is relative, and there is no base_url") end
-  local body = made.body
   if body ~= nil and type(body) ~= "string" then
-    return send_streamed(self, made.settings, method, full, made.lines, body, made.length)
+    return send_streamed(self, settings, method, full, lines, body, length)
   end
-  return self.core:fetch(made.settings, method, full, made.lines, body)
+  return self.core:fetch(settings, method, full, lines, body)
 end
 
 local NONE = {}

@@ -1,6 +1,8 @@
 --- The options of requests and clients: checked, and made into what the C core wants.
 local cjson = require "cjson"
 
+local type, pairs = type, pairs -- each request needs them
+
 local M = {}
 
 -- ---- checking ----
@@ -65,12 +67,15 @@ local function check_fields(what, option, fields, names, is, expected)
   end
 end
 
+local usual_methods = {GET = true, POST = true, PUT = true, DELETE = true, HEAD = true}
+
 function M.check_request(what, options)
   check(what, options, of_request)
   local bodies = (options.body ~= nil and 1 or 0) + (options.json ~= nil and 1 or 0) + (options.form and 1 or 0)
   if bodies > 1 then error(what .. ": only one of the options 'body', 'json' and 'form' may be given", 0) end
   local method = options.method
-  if method and not method:find "^[!#$%%&'*+%-.^_`|~%w]+$" then fail(what, "method", "a token", method) end
+  if not method or usual_methods[method] then return end
+  if not method:find "^[!#$%%&'*+%-.^_`|~%w]+$" then fail(what, "method", "a token", method) end
 end
 
 function M.check_client(what, options)
@@ -279,7 +284,8 @@ end
 
 --- How long the body is to be, as a header says, or nil. That of a string must be right.
 function M.length(what, options, body)
-  for name, value in pairs(options.headers or {}) do
+  if not options.headers then return nil end
+  for name, value in pairs(options.headers) do
     if is_text(name) and name:lower() == "content-length" and value then
       local length = math.tointeger(tonumber(value))
       local size = is_text(body) and #body or body == nil and 0 or length

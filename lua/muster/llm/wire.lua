@@ -1,6 +1,8 @@
 --- What the adapters of providers share: JSON, texts, names, and values that may be null.
 local json = require "muster.json"
 
+local type = type -- each answer asks for it often
+
 local M = {}
 
 M.null = json.null
