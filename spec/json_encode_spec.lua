@@ -214,7 +214,8 @@ describe("json.prepare", function()
       assert.truthy(err:find(text, 1, true), err)
     end
     fails("json.prepare: expected a table, got string", "x")
-    for _, meta in ipairs {getmetatable(json.array()), getmetatable(json.object()), {__index = {}}, {__metatable = 1}} do
+    for _, meta in ipairs {getmetatable(json.array()), getmetatable(json.object()), {__index = {}},
+                           {__metatable = 1}} do
       fails("json.prepare: the table has a metatable already", setmetatable({}, meta))
     end
     fails("json.encode: a: a function cannot be written", {a = print})

@@ -43,7 +43,7 @@ function json.decode(text, options) end
 function json.encode(value, options) end
 
 ---Writes a table once: from now on `encode` writes that text for it, wherever it is, and whatever becomes of it; but
----what is canonical or pretty is written anew. For what is a part of many texts, as a schema is in requests. The text is
+---what is canonical or pretty is written anew. For what is a part of many texts, as a schema of requests. The text is
 ---in the metafield `__json`. Raises as encode does, and if the table has a metatable with more than `__keys`.
 ---@param t table
 ---@param options json.encode.options? canonical and pretty have no place here
