@@ -126,7 +126,8 @@ end
 function Journal:claim(key, info)
   local ok, err = check(self, "claim", key)
   if not ok then return nil, err end
-  if self.live[key] then return {key = key, state = "taken", todo = false, attempts = self.live[key].attempts} end
+  local live = self.live[key]
+  if live then return {key = key, state = "taken", todo = false, attempts = live.attempts, own = true} end
   local claim = {live = self.live, key = key, info = info ~= nil and encode("claim", info) or nil}
   self.live[key] = claim
   ok, err = group.claim(self, claim)
@@ -173,13 +174,22 @@ end
 ---@return muster.error?
 function Journal:done(key, result) return move(self, "done", key, "done", nil, encode("done", result)) end
 
+--- What an error says, whatever it is: its own __tostring may raise.
+local function text_of(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or "a " .. type(value)
+end
+
 local function describe(err)
-  if type(err) ~= "table" then return json.encode {message = tostring(err)} end
-  local text = {kind = err.kind, code = err.code, status = err.status, message = err.message or tostring(err)}
-  for name, value in pairs(text) do
-    if type(value) ~= "string" and type(value) ~= "number" then text[name] = tostring(value) end
+  local text = {}
+  if type(err) == "table" then
+    text = {kind = err.kind, code = err.code, status = err.status, message = err.message}
   end
-  return json.encode(text)
+  if text.message == nil then text.message = text_of(err) end
+  for name, value in pairs(text) do
+    if type(value) ~= "string" and math.type(value) ~= "integer" then text[name] = text_of(value) end
+  end
+  return json.encode(text, {invalid_utf8 = "replace"})
 end
 
 --- The item has failed for good.

@@ -20,6 +20,7 @@
 -- text, spans end`, which is called for the items that are shown. Spans are those of a grammar's match, of grounding,
 -- or {field = {first, last}}.
 local async = require "muster"
+local failure = require "muster.failure"
 local fingerprint = require "muster.pipeline.fingerprint"
 local item_of = require "muster.pipeline.item"
 local options = require "muster.options"
@@ -125,14 +126,36 @@ local function feed(self)
   return function()
     if self.stopped then return nil end
     local value, key = step()
-    if value == nil then return nil end
+    if value == nil then
+      if key ~= nil then error(key, 0) end -- nil and an error: not the end of the source
+      return nil
+    end
     position = position + 1
     return item_of.new(self.pipeline, value, key, position)
   end
 end
 
+--- Is this task told to end? A stage may also have waited for somebody else who was.
+local function is_cancelled_here(err)
+  if not async.is_cancelled(err) then return false end
+  local ok, own = pcall(async.yield)
+  return not ok and async.is_cancelled(own)
+end
+
+--- What came out of the last stage: the result; nil and an error if it is none.
+local function checked(self, item, value)
+  if not self.pipeline.many or value == nil then return value end
+  if type(value) == "table" and (#value > 0 or next(value) == nil) then return value end
+  local what = type(value) == "table" and "a table with names" or type(value)
+  return nil, failure.new("result", "item " .. item.position, "with 'many' its result must be a list, got " .. what)
+end
+
 --- What a failure means for the run.
 local function failed(self, item, err)
+  if not err then
+    local what = "it failed with " .. tostring(err)
+    err = failure.new("failed", item.stage or "item " .. item.position, what)
+  end
   item.error = err
   local policy = type(err) == "table" and err.fatal and "stop" or self.pipeline.on_error
   item.state = policy == "stop" and "stopped" or policy == "skip" and "skipped" or "parked"
@@ -146,10 +169,12 @@ local function process(self, item)
   if journal and item_of.recall(journal, item) then return item end
   local ok, value, err = pcall(item_of.through, self.pipeline, item)
   if not ok then
-    if async.is_cancelled(value) then error(value, 0) end
+    if is_cancelled_here(value) then error(value, 0) end
     value, err = nil, value
+  elseif err == nil then
+    value, err = checked(self, item, value)
   end
-  if err ~= nil and value == nil then
+  if not ok or err ~= nil and value == nil then
     failed(self, item, err)
   else
     item.state, item.result = "done", value

@@ -24,17 +24,18 @@ local function key_of(value, position)
 end
 
 --- The key as the script wants it.
-local function given_key(pipeline, value)
+local function given_key(pipeline, value, position)
   local key = pipeline.key(value)
-  if type(key) == "string" or type(key) == "number" then return tostring(key) end
-  error(("pipeline: the function 'key' must return a string or a number, got %s"):format(type(key)), 0)
+  if (type(key) == "string" or type(key) == "number") and key ~= "" then return tostring(key) end
+  error(("pipeline: the function 'key' must return a string or a number, got %s for item %d"):format(
+    key == "" and "an empty string" or type(key), position), 0)
 end
 
 ---@return muster.pipeline.item
 function M.new(pipeline, value, key, position)
   if pipeline.key then
-    key = given_key(pipeline, value)
-  elseif not key and pipeline.journal_path then
+    key = given_key(pipeline, value, position)
+  elseif (not key or key == "") and pipeline.journal_path then
     key = key_of(value, position)
   end
   return {key = key or position, position = position, value = value}

@@ -47,10 +47,13 @@ function FileWriter:flush()
   return ok, err
 end
 
-function FileWriter:write(record)
+function FileWriter:write(record, item)
   if self.broken then return nil, self.broken end
   local ok, text = pcall(self.text_of, record)
-  if not ok then return nil, failure.new("sink", "write " .. self.path, tostring(text), {path = self.path}) end
+  if not ok then
+    text = ("the record of item %d: %s"):format(item.position, (tostring(text):gsub("^%S+%.lua:%d+: ", "")))
+    return nil, failure.new("sink", "write " .. self.path, text, {path = self.path})
+  end
   self.texts[#self.texts + 1] = text
   self.size = self.size + #text
   if self.size >= BUFFER then return self:flush() end
@@ -99,6 +102,7 @@ function M.csv(path, columns, opts)
   return file_sink("sink.csv", path, function()
     local first = opts.header ~= false
     return function(record)
+      if type(record) ~= "table" then error("it must be a table, got " .. type(record), 0) end
       local row = {n = #columns}
       for i, name in ipairs(columns) do
         local value = record[name]

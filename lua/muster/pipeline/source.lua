@@ -52,6 +52,7 @@ function M.iterator(step, state, control, closing)
     return function()
       local value, key = step(state, control)
       control = value
+      if value == nil then return nil, key end -- the end; or what went wrong
       return value, type(key) == "string" and key or nil
     end, closing
   end)
@@ -61,6 +62,27 @@ end
 
 local function at_line(path, line, err)
   return failure.new("source", ("%s:%d"):format(path, line), err.message or tostring(err), {path = path, line = line})
+end
+
+--- What an iterator gives; what it raises, if it is of one of the kinds, says where: place() is a name in front of it.
+local function placed(kinds, place, step, state, control)
+  return function()
+    local ok, value = pcall(step, state, control)
+    if ok then return value end
+    if type(value) == "table" and kinds[value.kind] then value = failure.new(value.kind, place(), value.message) end
+    error(value, 0)
+  end
+end
+
+--- Lines, of which one that is too long has a number.
+local function numbered(path, step, state, control)
+  local n = 0
+  local lines = placed({too_large = true}, function() return ("%s:%d"):format(path, n + 1) end, step, state, control)
+  return function()
+    local line = lines()
+    n = n + 1
+    return line
+  end
 end
 
 --- Values of lines of JSON; empty lines are left out.
@@ -82,7 +104,7 @@ local function of_lines(name, path, read)
   failure.check_path("source." .. name, path)
   return source(path, function()
     local lines, state, control, closing = fs.lines(path)
-    return read(path, function() return lines(state, control) end), closing
+    return read(path, numbered(path, lines, state, control)), closing
   end)
 end
 
@@ -107,7 +129,8 @@ function M.csv(path, opts)
   csv.rows("", opts) -- raises what is wrong with them
   return source(path, function()
     local chunks, state, control, closing = fs.chunks(path)
-    return csv.rows(function() return chunks(state, control) end, opts), closing
+    local rows = csv.rows(function() return chunks(state, control) end, opts)
+    return placed({csv = true, too_large = true}, function() return path end, rows), closing
   end)
 end
 
@@ -156,7 +179,7 @@ function M.stdin(format)
   end
   return source("standard input", function()
     local step, state, control, closing = require "muster.stdio".stdin:lines()
-    local function lines() return step(state, control) end
+    local lines = numbered("standard input", step, state, control)
     return format == "jsonl" and jsonl_values("standard input", lines) or lines, closing
   end)
 end
