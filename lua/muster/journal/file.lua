@@ -28,6 +28,8 @@ function M.fail(path, err)
   local kind, text = err.kind, err.message
   if err.code == "SQLITE_NOTADB" or (err.code or ""):find "^SQLITE_CORRUPT" then
     kind, text = "corrupt", ("it is damaged (%s): bring back a copy, or remove it"):format(text)
+  elseif err.code == "SQLITE_FULL" then
+    kind = "full" -- as files have it
   end
   return nil, failure.new(kind, "journal " .. path, text, {code = err.code, path = path, retryable = err.retryable})
 end
@@ -86,17 +88,24 @@ local function remove(path)
   return true
 end
 
+--- In one transaction: of processes that share a journal and begin at once, one makes it.
 local function prepare(db, path)
-  local id, err = db:one "PRAGMA application_id"
+  local tx <close>, err = db:transaction {mode = "immediate"}
+  if not tx then return nil, err end
+  local id
+  id, err = tx:one "PRAGMA application_id"
   if not id then return nil, err end
-  local version = db:one("PRAGMA user_version").user_version
+  local version = tx:one("PRAGMA user_version").user_version
   if id.application_id == ID then
     if version == VERSION then return true end
     return not_ours(path, ("it is of version %d, not %d"):format(version, VERSION))
   end
-  local tables = assert(db:one "SELECT count(*) AS n FROM sqlite_master").n
+  local tables = assert(tx:one "SELECT count(*) AS n FROM sqlite_master").n
   if tables > 0 then return not_ours(path, "it is a database, but not a journal") end
-  return db:transaction(function(tx) return tx:exec(schema) end)
+  local ok
+  ok, err = tx:exec(schema)
+  if not ok then return nil, err end
+  return tx:commit()
 end
 
 -- ---- what it was begun with ----
@@ -151,10 +160,21 @@ local function set_up(db, path, opts)
   return true
 end
 
+--- Removes a journal that is to be shared, if nobody is at work on it.
+local function remove_unshared(path)
+  local held <close>, err = lock(path)
+  if not held then return nil, err end
+  return remove(path)
+end
+
 --- Opens the database of a journal, and takes the lock that goes with it.
 ---@return muster.store? db
 ---@return (muster.store|muster.error)? lock
 function M.open(path, opts)
+  if opts.fresh and opts.share then
+    local removed, problem = remove_unshared(path)
+    if not removed then return nil, problem end
+  end
   local held, err = lock(path, opts.share)
   if not held then return nil, err end
   local db, ok
@@ -165,7 +185,7 @@ function M.open(path, opts)
       held:close()
     end)
   end})
-  if opts.fresh then
+  if opts.fresh and not opts.share then
     ok, err = remove(path)
     if not ok then return nil, err end
     ok = nil
