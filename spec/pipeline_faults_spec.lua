@@ -1,7 +1,11 @@
 -- What is wrong with items, files and disks, and what a pipeline makes of it.
 local async = require "muster"
 local fs = require "muster.fs"
+local journal = require "muster.journal"
 local pipeline = require "muster.pipeline"
+local process = require "muster.process"
+local program = require "spec.support.program"
+local store = require "muster.store"
 
 local directory, at
 before_each(function()
@@ -23,8 +27,8 @@ end
 
 --- Runs 1, 2, 3 through a stage that does something else for 2, with a journal and without: what comes of 2.
 local function second(bad, check, spec)
-  for _, journal in ipairs {at "j", false} do
-    local all = {source = {1, 2, 3}, journal = journal, function(x)
+  for _, kept in ipairs {at "j", false} do
+    local all = {source = {1, 2, 3}, journal = kept, function(x)
       if x == 2 then return bad() end
       return spec and spec.many and {x} or x
     end}
@@ -72,7 +76,8 @@ describe("a poisoned item is set aside, and the others go on:", function()
 
   it("its result is no list where lists are expected", function()
     local function is(what)
-      return function(err) assert.matches("item 2: with 'many' its result must be a list, got " .. what, tostring(err)) end
+      local text = "item 2: with 'many' its result must be a list, got " .. what
+      return function(err) assert.matches(text, tostring(err)) end
     end
     second(function() return 5 end, is "number", {many = true})
     second(function() return {a = 1} end, is "a table with names", {many = true})
@@ -198,5 +203,219 @@ describe("a sink", function()
     assert.same({1, 2}, (run {source = {1, 2}, stage}))
     assert.is_true(done >= 1)
     assert.equal(2, calls)
+  end)
+end)
+
+-- ---- disks and processes ----
+
+--- A file system of that size at "small"; nil if this user may not mount one.
+local function small(size)
+  if require "luv".getuid() ~= 0 then return pending "only root may mount" end
+  assert(fs.mkdir(at "small"))
+  local mounted = process.run {"mount", "-t", "tmpfs", "-o", "size=" .. size, "tmpfs", at "small"}
+  if not mounted or mounted.status ~= 0 then return pending "nothing may be mounted here" end
+  return setmetatable({grow = function(to)
+    local done = process.run {"mount", "-o", "remount,size=" .. to, at "small"}
+    assert.equal(0, done.status)
+  end}, {__close = function() process.run {"umount", at "small"} end})
+end
+
+describe("a full disk", function()
+  local items = {}
+  for i = 1, 400 do items[i] = i end
+
+  local function big(calls)
+    return function(x)
+      calls.n = calls.n + 1
+      return {x = x, text = ("t"):rep(3000)}
+    end
+  end
+
+  it("under the output: says so, and once there is room the output is made from the journal", function()
+    local disk <close> = small "400k"
+    if not disk then return end
+    local calls = {n = 0}
+    local spec = {source = items, sink = at "small/out.jsonl", limit = 4, big(calls)}
+    local _, summary, err = run(spec)
+    assert.is_nil(summary)
+    assert.equal("full", err.kind)
+    assert.matches("small/out.jsonl: no space left on device", tostring(err))
+    local done = calls.n
+    assert.is_true(done < 400)
+    disk.grow "4m"
+    local _, again = run(spec)
+    assert.equal(400, again.records)
+    assert.equal(400, calls.n)
+    local _, lines = fs.read(at "small/out.jsonl"):gsub("\n", "")
+    assert.equal(400, lines)
+  end)
+
+  it("under the journal: says so, and once there is room goes on with what was kept", function()
+    local disk <close> = small "600k"
+    if not disk then return end
+    local calls = {n = 0}
+    local spec = {source = items, sink = at "out.jsonl", journal = at "small/j", limit = 4, big(calls)}
+    local _, summary, err = run(spec)
+    assert.is_nil(summary)
+    assert.equal("full", err.kind)
+    assert.matches("small/j: .*database or disk is full", tostring(err))
+    disk.grow "8m"
+    local counts = pipeline(spec):status()
+    assert.is_true(counts.done > 0)
+    local before = calls.n
+    local _, again = run(spec)
+    assert.equal(400, again.records)
+    assert.equal(counts.done, again.recalled)
+    assert.equal(400 - counts.done, calls.n - before)
+  end)
+
+  it("under the journal from the start: says so before anything is asked", function()
+    local disk <close> = small "16k"
+    if not disk then return end
+    local calls = {n = 0}
+    local _, summary, err = run {source = items, journal = at "small/j", big(calls)}
+    assert.is_nil(summary)
+    assert.matches("small/j", tostring(err))
+    assert.equal(0, calls.n)
+  end)
+end)
+
+describe("an output that is read-only", function()
+  it("is refused before anything is asked, and the journal is as it was", function()
+    local calls = 0
+    assert(fs.mkdir(at "out.jsonl"))
+    local spec = {source = {1}, sink = at "out.jsonl", function(x)
+      calls = calls + 1
+      return x
+    end}
+    local _, summary, err = run(spec)
+    assert.is_nil(summary)
+    assert.equal("is_directory", err.kind)
+    assert.equal(0, calls)
+    assert(fs.rm(at "out.jsonl", {recursive = true}))
+    assert.equal(1, select(2, run(spec)).records)
+  end)
+end)
+
+local script = [[
+  local async, pipeline = require "muster", require "muster.pipeline"
+  local items = {}
+  for i = 1, 40 do items[i] = i end
+  local p = pipeline {
+    source = items, key = function(i) return i end, limit = 4, journal = arg[1] .. "/j", sink = arg[1] .. "/out.jsonl",
+    function(i)
+      if arg[2] == "wait" and i == 20 then
+        print "here"
+        io.stdout:flush()
+        async.sleep(100)
+      end
+      return i
+    end,
+  }
+  local summary, err = p:run {quiet = true}
+  if not summary then
+    io.stderr:write(tostring(err), "\n")
+    os.exit(1)
+  end
+  print(summary.recalled, summary.records)
+]]
+
+local shared = [[
+  local async, pipeline, store = require "muster", require "muster.pipeline", require "muster.store"
+  local db <close> = assert(store.open(arg[1] .. "/db"))
+  local items = {}
+  for i = 1, 60 do items[i] = i end
+  local p = pipeline {
+    source = items, key = function(i) return i end, limit = 4, journal = arg[1] .. "/j", share = true,
+    sink = pipeline.sink.table(db, "done", {"i"}),
+    function(i)
+      local file <close> = assert(io.open(arg[1] .. "/calls", "a"))
+      file:write(i, "\n")
+      async.sleep(0.002)
+      return {i = i}
+    end,
+  }
+  local summary, err = p:run {quiet = true}
+  if not summary then error(tostring(err)) end
+]]
+
+describe("a journal that is shared", function()
+  it("by several processes has each item done by one of them", function()
+    assert(fs.write(at "script.lua", shared))
+    local children = {}
+    for i = 1, 3 do
+      children[i] = async.spawn(process.run, {program.path, "--slow", "0", at "script.lua", directory.path})
+    end
+    for _, child in ipairs(children) do
+      local ended = child:await()
+      assert.equal(0, ended.status, ended.stderr)
+    end
+    local _, calls = fs.read(at "calls"):gsub("\n", "")
+    assert.equal(60, calls)
+    local db <close> = assert(store.open(at "db"))
+    assert.equal(60, db:one "SELECT count(*) AS n FROM done".n)
+  end)
+
+  it("tells what another has at work, which it neither waits for nor writes", function()
+    local other <close> = assert(journal.open(at "j", {share = true}))
+    assert.is_true(other:claim("1").todo)
+    local records, summary = run {source = {1, 2}, key = function(i) return i end, share = true}
+    assert.same({2}, records)
+    assert.same({1, 0, 0}, {summary.taken, summary.repeated, summary.recalled})
+    assert.matches("1 at work elsewhere", tostring(summary))
+  end)
+
+  it("is not begun again under another's hands", function()
+    local other <close> = assert(journal.open(at "j", {share = true}))
+    assert(other:claim "1")
+    local _, summary, err = run({source = {1}, share = true}, {fresh = true})
+    assert.is_nil(summary)
+    assert.equal("locked", err.kind)
+    assert.is_true(other:done("1", 1))
+  end)
+
+  it("needs a journal, and a sink in which several may write", function()
+    assert.error_matches(function() pipeline {source = {}, share = true} end,
+      "pipeline: option 'share' needs a journal")
+    assert.error_matches(function() pipeline {source = {}, share = true, journal = at "j", sink = at "x.jsonl"} end,
+      "pipeline: option 'share' needs a sink in which several processes can write, such as a table, not .*x.jsonl")
+  end)
+end)
+
+describe("a run in another process", function()
+  local function start()
+    assert(fs.write(at "script.lua", script))
+    local child = assert(process.spawn({program.path, "--slow", "0", at "script.lua", directory.path, "wait"},
+      {stdout = "pipe", stderr = "pipe"}))
+    assert.equal("here", child.stdout:read_until "\n")
+    return child
+  end
+
+  local function go()
+    return process.run {program.path, "--slow", "0", at "script.lua", directory.path}
+  end
+
+  it("has the journal to itself: who comes second is told its number, and writes no output", function()
+    local child <close> = start()
+    assert(fs.write(at "out.jsonl", "kept"))
+    local other = go()
+    assert.equal(1, other.status)
+    assert.matches("process " .. child.pid .. " on .* is at work on it", other.stderr)
+    assert.equal("kept", fs.read(at "out.jsonl"))
+    child:kill()
+    child:wait()
+    assert.equal(0, go().status)
+  end)
+
+  it("ends by Ctrl-C with 130, and the same command goes on", function()
+    local child <close> = start()
+    assert.is_true(child:signal "SIGINT")
+    assert.equal(130, child:wait().status)
+    local again = go()
+    local recalled, records = again.stdout:match "(%d+)%s+(%d+)"
+    assert.equal("40", records)
+    assert.is_true(tonumber(recalled) > 0)
+    local _, lines = fs.read(at "out.jsonl"):gsub("\n", "")
+    assert.equal(40, lines)
   end)
 end)

@@ -58,7 +58,7 @@ local known = {
   buffer = options.kinds.size, journal = a_string, fingerprint = a_table, timeout = options.kinds.seconds,
   on_error = {function(v) return policies[v] end, '"park", "skip" or "stop"'},
   order = {function(v) return v == "input" or v == "completion" end, '"input" or "completion"'},
-  many = options.kinds.flag, client = a_table, limiter = a_table, text = a_function,
+  many = options.kinds.flag, share = options.kinds.flag, client = a_table, limiter = a_table, text = a_function,
 }
 
 local function stage_of(i, value)
@@ -91,6 +91,14 @@ local function expected(name, what, value)
   error(("pipeline: option '%s' must be %s, got %s"):format(name, what, tostring(value)), 3)
 end
 
+local function check_share(opts, to)
+  if not opts.share then return end
+  if not opts.journal then error("pipeline: option 'share' needs a journal", 3) end
+  if not to.path then return end
+  local text = "pipeline: option 'share' needs a sink in which several processes can write, such as a table, not %s"
+  error(text:format(to.path), 3)
+end
+
 local function make(_, spec)
   if type(spec) ~= "table" then error("pipeline: expected a table, got " .. type(spec), 2) end
   local opts, stages = split(spec)
@@ -99,11 +107,13 @@ local function make(_, spec)
   local to = opts.sink == nil and sink.call(function() end) or sink.of(opts.sink)
   if not from then expected("source", "a source, a list or an iterator", opts.source) end
   if not to then expected("sink", "a sink, a function or a path that ends in .jsonl", opts.sink) end
+  check_share(opts, to)
   return setmetatable({
     name = opts.name or "pipeline", source = from, stages = stages, sink = to, key = opts.key,
     limit = opts.limit or DEFAULT_LIMIT, buffer = opts.buffer, journal_path = opts.journal, timeout = opts.timeout,
     on_error = opts.on_error or "park", ordered = opts.order ~= "completion", many = opts.many, client = opts.client,
     limiter = opts.limiter, text = opts.text, fingerprint = opts.fingerprint or {},
+    share = opts.share,
   }, Pipeline)
 end
 
@@ -202,7 +212,7 @@ local function take(self, item)
   self.summary:count(item)
   if self.observer then self.observer:add(item) end
   if self.bar then
-    if item.state == "done" then self.bar:done() else self.bar:fail() end
+    if item.error == nil then self.bar:done() else self.bar:fail() end
   end
   if item.broken then return nil, item.broken end
   if item.state ~= "done" and item.state ~= "stopped" and item.error and self.writer.failed then
@@ -233,7 +243,7 @@ end
 local function open_journal(p, opts)
   if not p.journal_path then return false end
   local opened, err = require "muster.journal".open(p.journal_path,
-    {fingerprint = fingerprint.of(p), fresh = opts.fresh, mixed = opts.mixed})
+    {fingerprint = fingerprint.of(p), fresh = opts.fresh, mixed = opts.mixed, share = p.share})
   if not opened or not opts.retry_failed then return opened, err end
   local ok
   ok, err = opened:retry_failed()

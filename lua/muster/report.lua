@@ -143,7 +143,7 @@ local function status_of(self, item)
   return status
 end
 
-local is_well = {done = true, repeated = true}
+local is_well = {done = true, repeated = true, taken = true}
 
 --- Counts an item that has ended, and maybe keeps what is to be shown of it.
 ---@async
@@ -228,7 +228,8 @@ local function shown(self)
   return list
 end
 
-local counters = {"items", "done", "recalled", "parked", "skipped", "stopped", "repeated", "records", "seconds"}
+local counters = {"items", "done", "recalled", "parked", "skipped", "stopped", "repeated", "taken", "records",
+  "seconds"}
 
 local function summary_of(self, summary)
   local facts = {}

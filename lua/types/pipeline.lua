@@ -27,6 +27,8 @@ local pipeline = {}
 ---@field order "input"|"completion"|nil of the records; "input"
 ---@field many boolean? what the last stage returns is a list of records
 ---@field journal string? the path of a file that remembers what is done, so that a run can be resumed
+---@field share boolean? with a journal: other processes may run the same pipeline on it at once; each item is done by
+---one of them. The sink is one that several can write, such as a table: each writes what is done when it comes to it
 ---@field fingerprint table<string, any>? what results depend on beside the script: texts, schemas, tables of options
 ---@field client muster.llm.client? whose tokens and cost progress shows
 ---@field limiter muster.limiter? whose waiters progress shows
@@ -67,6 +69,7 @@ function Pipeline:main(arguments) end
 ---@field parked integer
 ---@field skipped integer
 ---@field repeated integer with the key of another item
+---@field taken integer at work in another process that shares the journal
 ---@field records integer that were written
 ---@field seconds number
 ---@field failures {key: string, position: integer, stage: string, error: any}[] the first twenty

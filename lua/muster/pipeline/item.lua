@@ -10,7 +10,7 @@ local M = {}
 ---@field key string what it is known by, from run to run
 ---@field position integer its place in the source
 ---@field value any what the source gave
----@field state "done"|"parked"|"skipped"|"stopped"|"repeated"|nil what has come of it
+---@field state "done"|"parked"|"skipped"|"stopped"|"repeated"|"taken"|nil what has come of it
 ---@field result any
 ---@field error any
 ---@field recalled boolean? did the journal know it?
@@ -83,9 +83,11 @@ end
 local function settle(item, entry)
   item.raw = entry.raw
   if entry.todo then return false end
-  item.recalled = not entry.own
-  if entry.own or entry.state == "taken" then
-    item.state = "repeated" -- or at work in another process
+  item.recalled = not entry.own and entry.state ~= "taken"
+  if entry.own then
+    item.state = "repeated"
+  elseif entry.state == "taken" then
+    item.state = "taken" -- at work in another process that shares the journal
   elseif entry.state == "done" then
     item.state, item.result = "done", entry.result
     if item.result == json.null then item.result = nil end
@@ -127,7 +129,12 @@ function M.keep(journal, item)
   end
   if item.state == "parked" then ok, err = journal:parked(item.key, item.error) end
   if item.state == "skipped" then ok, err = journal:failed(item.key, item.error) end
-  if not ok then item.broken = err end
+  if ok then return end
+  if err.kind == "lost" then -- while this process stood still, another has taken it over
+    item.state, item.result, item.error = "taken", nil, nil
+  else
+    item.broken = err
+  end
 end
 
 -- ---- answers that are kept ----

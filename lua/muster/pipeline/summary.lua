@@ -8,6 +8,7 @@ local M = {}
 ---@field parked integer failed, and set aside
 ---@field skipped integer failed, and let go
 ---@field repeated integer with the key of another item
+---@field taken integer at work in another process that shares the journal
 ---@field records integer that were written
 ---@field seconds number
 ---@field failures table[] the first of those that failed: item's key, error
@@ -19,7 +20,7 @@ local SHOWN <const> = 20 -- failures that are kept
 
 function M.new(pipeline, now)
   return setmetatable({name = pipeline.name, now = now, started = now(), items = 0, done = 0, recalled = 0, parked = 0,
-    skipped = 0, stopped = 0, repeated = 0, records = 0, failures = {}}, Summary)
+    skipped = 0, stopped = 0, repeated = 0, taken = 0, records = 0, failures = {}}, Summary)
 end
 
 ---@param item muster.pipeline.item
@@ -47,6 +48,7 @@ function Summary:__tostring()
   part(parts, self.parked, "%d parked")
   part(parts, self.skipped, "%d skipped")
   part(parts, self.repeated, "%d with the key of another")
+  part(parts, self.taken, "%d at work elsewhere")
   parts[#parts + 1] = ("%d records"):format(self.records)
   local text = ("%s: %s"):format(self.name, table.concat(parts, ", "))
   return self.seconds and ("%s; %.2f s"):format(text, self.seconds) or text

@@ -48,9 +48,9 @@ const tick = (s) => seconds(s).replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )
 const share = (part, whole) => whole ? digits(part / whole * 100) + " %" : "–";
 const plural = (n, what) => count(n) + " " + what + (n === 1 ? "" : "s");
 
-const classes = {done: "", repeated: "warn", skipped: "warn"};
+const classes = {done: "", repeated: "warn", taken: "warn", skipped: "warn"};
 const look = (status) => "status " + (status in classes ? classes[status] : "bad");
-const isWell = (status) => status === "done" || status === "repeated";
+const isWell = (status) => status === "done" || status === "repeated" || status === "taken";
 
 // ---- the state, which is in the address, so that a view can be kept and sent ----
 
