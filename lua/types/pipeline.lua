@@ -8,7 +8,8 @@
 ---@class muster.pipeline.module
 ---@field source muster.pipeline.sources
 ---@field sink muster.pipeline.sinks
----@field cache table for `llm.client {cache = pipeline.cache}`: the journal keeps answers with the item that asked
+---@field cache table for `llm.client {cache = pipeline.cache}`: the journal keeps answers with the item that asked; not
+---those of tasks that a stage makes, by gather or spawn
 ---@overload fun(spec: muster.pipeline.spec): muster.pipeline
 local pipeline = {}
 
@@ -28,7 +29,8 @@ local pipeline = {}
 ---@field many boolean? what the last stage returns is a list of records
 ---@field journal string? the path of a file that remembers what is done, so that a run can be resumed
 ---@field share boolean? with a journal: other processes may run the same pipeline on it at once; each item is done by
----one of them. The sink is one that several can write, such as a table: each writes what is done when it comes to it
+---one of them. The sink is one that several can write, such as a table: each writes what is done when it comes to it.
+---What a process had at work that was killed is for others after 60 s
 ---@field fingerprint table<string, any>? what results depend on beside the script: texts, schemas, tables of options
 ---@field client muster.llm.client? whose tokens and cost progress shows
 ---@field limiter muster.limiter? whose waiters progress shows

@@ -141,7 +141,7 @@ end
 
 --- A cache, for `llm.client {cache = pipeline.cache}`: answers are kept in the journal with the item that asked, so
 --- that a run that is killed after an answer has come does not ask again. Outside of a pipeline with a journal it keeps
---- nothing.
+--- nothing; nor what tasks ask that a stage makes, by gather or spawn: whose item they work for is not known.
 local Cache = {}
 Cache.__index = Cache
 
