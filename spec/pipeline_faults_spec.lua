@@ -118,6 +118,12 @@ describe("a key", function()
     assert.same({3, 2, 1}, (run {source = step}))
   end)
 
+  it("whose function raises is an error that names the item", function()
+    local ok, err = pcall(run, {source = {{id = {1}}, {}}, key = function(value) return value.id[1] end})
+    assert.is_false(ok)
+    assert.matches("attempt to index a nil value.* %(the function 'key', of item 2%)", err)
+  end)
+
   it("is the same for 1 and \"1\": the second is left out, and not taken for one of an earlier run", function()
     local records, summary = run {source = {1, "1"}, key = function(k) return k end}
     assert.same({1}, records)

@@ -25,7 +25,11 @@ end
 
 --- The key as the script wants it.
 local function given_key(pipeline, value, position)
-  local key = pipeline.key(value)
+  local ok, key = pcall(pipeline.key, value)
+  if not ok then
+    if type(key) == "string" then key = ("%s (the function 'key', of item %d)"):format(key, position) end
+    error(key, 0)
+  end
   if (type(key) == "string" or type(key) == "number") and key ~= "" then return tostring(key) end
   error(("pipeline: the function 'key' must return a string or a number, got %s for item %d"):format(
     key == "" and "an empty string" or type(key), position), 0)
