@@ -425,3 +425,42 @@ describe("a run in another process", function()
     assert.equal(40, lines)
   end)
 end)
+
+describe("a service that is down", function()
+  local function down() return nil, {kind = "connect", message = "refused", retryable = true} end
+
+  local function numbers(n)
+    local list = {}
+    for i = 1, n do list[i] = i end
+    return list
+  end
+
+  it("ends the run after so many failures in a row; the items are set aside", function()
+    local _, summary, err, so_far = run {source = numbers(1000), limit = 4, give_up = 10, down}
+    assert.is_nil(summary)
+    assert.equal("outage", err.kind)
+    assert.matches("1%d items failed one after the other; the last: refused", err.message)
+    assert.equal("connect", err.cause.kind)
+    assert.is_true(so_far.parked >= 10 and so_far.parked < 30)
+    local records = run({source = numbers(3), function(x) return x end}, {retry_failed = true, mixed = true})
+    assert.same({1, 2, 3}, records)
+  end)
+
+  it("is up again with one success", function()
+    local _, summary = run {source = numbers(60), limit = 1, give_up = 10, function(x)
+      if x % 10 == 0 then return x end
+      return down()
+    end}
+    assert.same({54, 6}, {summary.parked, summary.done})
+  end)
+
+  it("is not what items are that are wrong themselves", function()
+    local _, summary = run {source = numbers(200), function() return nil, {kind = "invalid", message = "wrong"} end}
+    assert.equal(200, summary.parked)
+    _, summary = run {source = numbers(200), journal = false, give_up = math.huge, down}
+    assert.equal(200, summary.parked)
+    local _, none, err = run {source = numbers(200), journal = false, down}
+    assert.is_nil(none)
+    assert.matches("items failed one after the other", err.message)
+  end)
+end)

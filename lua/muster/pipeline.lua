@@ -32,6 +32,7 @@ local summary = require "muster.pipeline.summary"
 local M = {source = source, sink = sink, cache = item_of.cache}
 
 local DEFAULT_LIMIT <const> = 16
+local GIVE_UP <const> = 100 -- failures in a row after which a service counts as down
 
 ---@class muster.pipeline
 ---@field name string
@@ -58,7 +59,8 @@ local known = {
   buffer = options.kinds.size, journal = a_string, fingerprint = a_table, timeout = options.kinds.seconds,
   on_error = {function(v) return policies[v] end, '"park", "skip" or "stop"'},
   order = {function(v) return v == "input" or v == "completion" end, '"input" or "completion"'},
-  many = options.kinds.flag, share = options.kinds.flag, client = a_table, limiter = a_table, text = a_function,
+  give_up = options.kinds.count, many = options.kinds.flag, share = options.kinds.flag, client = a_table,
+  limiter = a_table, text = a_function,
 }
 
 local function stage_of(i, value)
@@ -113,7 +115,7 @@ local function make(_, spec)
     limit = opts.limit or DEFAULT_LIMIT, buffer = opts.buffer, journal_path = opts.journal, timeout = opts.timeout,
     on_error = opts.on_error or "park", ordered = opts.order ~= "completion", many = opts.many, client = opts.client,
     limiter = opts.limiter, text = opts.text, fingerprint = opts.fingerprint or {},
-    share = opts.share,
+    share = opts.share, give_up = opts.give_up or GIVE_UP,
   }, Pipeline)
 end
 
@@ -127,6 +129,7 @@ end
 ---@field writer table of the sink
 ---@field observer muster.pipeline.observer? of a run that is reported on
 ---@field stopped any the error for which no more items are taken
+---@field outage integer failures of a service since the last success
 
 --- The items of the source, one at a time: what async.stream pulls.
 local function feed(self)
@@ -160,6 +163,15 @@ local function checked(self, item, value)
   return nil, failure.new("result", "item " .. item.position, "with 'many' its result must be a list, got " .. what)
 end
 
+--- Failures that could pass by themselves, without a success between them, are the service's, not the items'.
+local function count_outage(self, err)
+  if type(err) ~= "table" or not err.retryable then return end
+  self.outage = self.outage + 1
+  if self.outage < self.pipeline.give_up then return end
+  local text = ("%d items failed one after the other; the last: %s"):format(self.outage, tostring(err.message or err))
+  self.stopped = self.stopped or failure.new("outage", "pipeline " .. self.pipeline.name, text, {cause = err})
+end
+
 --- What a failure means for the run.
 local function failed(self, item, err)
   if not err then
@@ -170,6 +182,7 @@ local function failed(self, item, err)
   local policy = type(err) == "table" and err.fatal and "stop" or self.pipeline.on_error
   item.state = policy == "stop" and "stopped" or policy == "skip" and "skipped" or "parked"
   if policy == "stop" then self.stopped = self.stopped or err end
+  count_outage(self, err)
   return item
 end
 
@@ -188,6 +201,7 @@ local function process(self, item)
     failed(self, item, err)
   else
     item.state, item.result = "done", value
+    self.outage = 0
   end
   if journal then item_of.keep(journal, item) end
   return item
@@ -300,7 +314,8 @@ function Pipeline:run(opts)
   local observer <close>, problem = observed(self, opts, counts)
   if observer == nil then return nil, problem end
   local pipeline = observer and observer.pipeline or self
-  local ok, err = run({pipeline = pipeline, summary = counts, bar = bar, observer = observer or nil}, self, opts)
+  local ok, err = run({pipeline = pipeline, summary = counts, bar = bar, outage = 0, observer = observer or nil}, self,
+    opts)
   counts:finish()
   bar:finish()
   if observer then

@@ -25,6 +25,8 @@ local pipeline = {}
 ---@field timeout number? seconds for all stages of one item
 ---@field on_error "park"|"skip"|"stop"|nil what a failure does: set the item aside (the default), let it go, end the
 ---run. An error with `fatal` ends it always
+---@field give_up integer? so many failures that are `retryable`, without a success between them, end the run with an
+---error of kind "outage": the service is down; 100. Those items are set aside as others are
 ---@field order "input"|"completion"|nil of the records; "input"
 ---@field many boolean? what the last stage returns is a list of records
 ---@field journal string? the path of a file that remembers what is done, so that a run can be resumed
