@@ -260,6 +260,18 @@ describe("http.request", function()
 end)
 
 describe("http.response", function()
+  it("keeps integers of 64 bits, empty lists and null of JSON, in both directions", function()
+    local s <close> = server.answering(function(request) return request.body end)
+    local value = {big = math.maxinteger, list = {}, none = require "muster.json".null, float = 0.1}
+    value.list = require "muster.json".array {}
+    local text = '{"big":9223372036854775807,"float":0.1,"list":[],"none":null}'
+    local seen = http.post(s.url, {body = text}):json()
+    assert.same(value, seen)
+    assert.equal("integer", math.type(seen.big))
+    assert.equal(math.maxinteger, http.post(s.url, {json = seen}):json().big)
+    assert.matches('"list":%[%]', http.post(s.url, {json = seen}):text())
+  end)
+
   it("parses JSON", function()
     local s <close> = server.answering(function(request) return request.path == "/bad" and "{a" or '{"a":[1,2]}' end)
     assert.same({a = {1, 2}}, http.get(s.url):json())

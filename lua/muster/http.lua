@@ -1,8 +1,8 @@
 --- HTTP: requests and clients. `local http = require "muster.http"`.
-local cjson = require "cjson"
 local core = require "muster.http.core"
 local failures = require "muster.failure"
 local headers = require "muster.http.headers"
+local json = require "muster.json"
 local options = require "muster.http.options"
 local sse = require "muster.http.sse"
 local yield = require "muster.core".yield
@@ -186,9 +186,9 @@ end
 function core.methods:json()
   local text, err = self:text()
   if not text then return nil, err end
-  local ok, value = pcall(cjson.decode, text)
-  if ok then return value end
-  return nil, core.failure("protocol", "json", self.url, "the body is not JSON: " .. value)
+  local value, problem = json.decode(text)
+  if value ~= nil then return value end
+  return nil, core.failure("protocol", "json", self.url, "the body is not JSON: " .. problem.message)
 end
 
 local read = core.methods.read

@@ -32,10 +32,7 @@ local function list_iterator(list)
   end
 end
 
-local function is_callable(v)
-  local mt = type(v) ~= "function" and getmetatable(v)
-  return type(v) == "function" or (type(mt) == "table" and mt.__call ~= nil)
-end
+local is_callable = options.is_callable
 
 local function check(what, items, fn)
   if type(items) ~= "table" and not is_callable(items) then

@@ -5,6 +5,24 @@ local function positive_integer(v)
   return (math.type(v) == "integer" or v == math.huge) and v >= 1
 end
 
+--- Can it be called? A function, or what has `__call`.
+---@return boolean
+function M.is_callable(v)
+  if type(v) == "function" then return true end
+  local meta = getmetatable(v)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+
+--- A test: is it an object with this method?
+---@param method string
+---@return fun(v: any): boolean
+function M.has(method)
+  return function(v)
+    local ok, found = pcall(function() return v[method] end)
+    return ok and type(found) == "function"
+  end
+end
+
 --- What an option may be: how to test it, and how to say it.
 M.kinds = {
   count = {positive_integer, "an integer of at least 1"},

@@ -43,10 +43,7 @@ Pipeline.__name = "pipeline"
 
 -- ---- what is given ----
 
-local function is_callable(v)
-  local mt = type(v) ~= "function" and getmetatable(v)
-  return type(v) == "function" or type(mt) == "table" and mt.__call ~= nil
-end
+local is_callable = options.is_callable
 
 local a_string = {function(v) return type(v) == "string" and v ~= "" end, "a string, not empty"}
 local a_table = {function(v) return type(v) == "table" end, "a table"}

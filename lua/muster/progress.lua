@@ -19,14 +19,7 @@ local Progress = {}
 Progress.__index = Progress
 Progress.__name = "progress"
 
-local kinds = options.kinds
-
-local function has(method)
-  return function(value)
-    local ok, found = pcall(function() return value[method] end)
-    return ok and type(found) == "function"
-  end
-end
+local kinds, has = options.kinds, options.has
 
 local known = {
   total = kinds.size,

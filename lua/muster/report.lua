@@ -40,14 +40,7 @@ local Report = {}
 Report.__index = Report
 Report.__name = "report"
 
-local kinds = options.kinds
-
-local function has(method)
-  return function(value)
-    local ok, found = pcall(function() return value[method] end)
-    return ok and type(found) == "function"
-  end
-end
+local kinds, has = options.kinds, options.has
 
 local known = {
   title = {function(v) return type(v) == "string" end, "a string"},

@@ -1,68 +1,24 @@
---- JSON, as the service reads and writes it. The one module that knows the library.
-local cjson = require "cjson"
+--- JSON as the service writes it: always the same text for the same value.
+local json = require "muster.json"
 
-local M = {}
+local M = {null = json.null, array = json.array}
 
-local decode, encode = cjson.decode, cjson.encode
-local array = {}
-
---- What stands for null in a table.
-M.null = cjson.null
-
---- Marks a list, so that it is one even if it is empty.
----@generic T: table
----@param list T
----@return T
-function M.array(list) return setmetatable(list, array) end
+local CANONICAL <const> = {canonical = true}
 
 ---@param text string
 ---@return any? value
 ---@return string? problem
 function M.decode(text)
-  local ok, value = pcall(decode, text)
-  if ok then return value end
-  return nil, tostring(value)
+  local value, problem = json.decode(text)
+  if value ~= nil then return value end
+  return nil, problem.message
 end
 
-local function is_list(value) return getmetatable(value) == array or #value > 0 end
-
-local function append_list(out, value, append)
-  out[#out + 1] = "["
-  for i = 1, #value do
-    if i > 1 then out[#out + 1] = "," end
-    append(out, value[i])
-  end
-  out[#out + 1] = "]"
-end
-
-local function append_object(out, value, append)
-  local names = {}
-  for name in pairs(value) do names[#names + 1] = name end
-  table.sort(names)
-  out[#out + 1] = "{"
-  for i, name in ipairs(names) do
-    out[#out + 1] = (i > 1 and "," or "") .. encode(name) .. ":"
-    append(out, value[name])
-  end
-  out[#out + 1] = "}"
-end
-
-local function append(out, value)
-  if type(value) ~= "table" then out[#out + 1] = encode(value)
-  elseif is_list(value) then append_list(out, value, append)
-  else append_object(out, value, append) end
-end
-
---- The text of a value, always the same for the same value: names are in order.
+--- The text of a value, its names in order.
 ---@return string
-function M.encode(value)
-  if type(value) ~= "table" then return encode(value) end
-  local out = {}
-  append(out, value)
-  return table.concat(out)
-end
+function M.encode(value) return json.encode(value, CANONICAL) end
 
 --- Of a string, a number or a boolean: what `encode` gives, sooner.
-M.scalar = encode
+M.scalar = json.encode
 
 return M

@@ -91,12 +91,7 @@ end
 
 Recorder.__close = Recorder.close
 
-local function is_transport(value)
-  local ok, request = pcall(function() return value.request end)
-  return ok and type(request) == "function"
-end
-
-local transport = {is_transport, "an HTTP client, or what has its method request"}
+local transport = {options.has "request", "an HTTP client, or what has its method request"}
 
 --- Begins a tape. It takes the place of an HTTP client, and asks one.
 ---@param path string a file that is there is replaced

@@ -1,5 +1,5 @@
 --- The options of requests and clients: checked, and made into what the C core wants.
-local cjson = require "cjson"
+local json = require "muster.json"
 
 local type, pairs = type, pairs -- each request needs them
 
@@ -18,11 +18,7 @@ local function is_text(v) return type(v) == "string" end
 local function is_word(v) return is_text(v) and not v:find("\0", 1, true) end -- which C can take
 local function is_table(v) return type(v) == "table" end
 
-local function is_callable(v)
-  if type(v) == "function" then return true end
-  local meta = type(v) ~= "string" and getmetatable(v)
-  return type(meta) == "table" and meta.__call ~= nil
-end
+local is_callable = require "muster.options".is_callable
 
 local kinds = {
   text = {is_word, "a string"},
@@ -300,7 +296,7 @@ end
 --- The body of a request: a string or an iterator, or nil, and its type.
 function M.body(what, options)
   if options.json ~= nil then
-    local ok, text = pcall(cjson.encode, options.json)
+    local ok, text = pcall(json.encode, options.json)
     if not ok then error(("%s: option 'json' cannot be encoded: %s"):format(what, text), 0) end
     return text, "application/json"
   end

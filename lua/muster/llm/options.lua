@@ -11,10 +11,7 @@ local M = {}
 
 local function is(kind, text) return {function(v) return type(v) == kind end, text or "a " .. kind} end
 
-local function is_callable(v)
-  local mt = type(v) ~= "function" and getmetatable(v)
-  return type(v) == "function" or type(mt) == "table" and mt.__call ~= nil
-end
+local is_callable = require "muster.options".is_callable
 
 local function has(method) return function(v) return type(v) ~= "string" and v[method] ~= nil end end
 

@@ -103,8 +103,8 @@ end
 function Request:json()
   local body, err = self:body()
   if not body then return nil, err end
-  local ok, value = pcall(require "cjson".decode, body)
-  if not ok then return nil, failure.new("bad_json", "body of " .. tostring(self), tostring(value)) end
+  local value, problem = require "muster.json".decode(body)
+  if value == nil then return nil, failure.new("bad_json", "body of " .. tostring(self), problem.message) end
   return value
 end
 

@@ -1,6 +1,6 @@
 --- Responses of an HTTP server: what a handler returns, or writes piece by piece.
-local cjson = require "cjson"
 local failure = require "muster.failure"
+local json = require "muster.json"
 
 local M = {}
 
@@ -121,7 +121,7 @@ local function event_text(event)
     if event[name] then text[#text + 1] = one_line(name, event[name]) end
   end
   if event.data ~= nil then
-    local data = type(event.data) == "table" and cjson.encode(event.data) or tostring(event.data)
+    local data = type(event.data) == "table" and json.encode(event.data) or tostring(event.data)
     for line in (data:gsub("\r\n?", "\n") .. "\n"):gmatch "([^\n]*)\n" do text[#text + 1] = "data: " .. line .. "\n" end
   end
   return table.concat(text) .. "\n"
@@ -163,14 +163,10 @@ local function send_pieces(res, answer)
   res:start()
 end
 
-local function is_callable(v)
-  if type(v) == "function" then return true end
-  local class = type(v) == "table" and getmetatable(v)
-  return type(class) == "table" and class.__call ~= nil
-end
+local is_callable = require "muster.options".is_callable
 
 local function encoded(value)
-  local ok, text = pcall(cjson.encode, value)
+  local ok, text = pcall(json.encode, value)
   if not ok then error("response: 'json' cannot be encoded: " .. text, 0) end
   return text
 end
